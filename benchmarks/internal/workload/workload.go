@@ -1,0 +1,229 @@
+// Package workload says what is measured and drives it.
+//
+// A workload is an operation on keys of one type, drawn from a universe of
+// keys, on a cache of one capacity. The same list serves the benchmarks and
+// the ratio command, so that both mean the same thing by a name. Loading a
+// workload makes its key stream; building it makes one cache and warms it with
+// that stream, never in the order of popularity, which would hand every policy
+// its answer.
+package workload
+
+import (
+	"fmt"
+
+	"github.com/dualcache-ff/dualcache/benchmarks/internal/keys"
+	"github.com/dualcache-ff/dualcache/benchmarks/internal/peers"
+)
+
+// Batch is the number of operations between two looks at the clock.
+const Batch = 1024
+
+// fillBatch is the number of keys stored between two settlings when filling;
+// it stays below the length of every queue that drops.
+const fillBatch = 16 * Batch
+
+// An Op is what a workload does with each key of its stream.
+type Op int
+
+// The operations: reading, writing, reading and writing at random, and reading
+// with a write on every miss.
+const (
+	Get Op = iota
+	Set
+	Mixed
+	Churn
+)
+
+// A Workload describes one measurement.
+type Workload struct {
+	Name     string
+	Op       Op
+	Key      string // "uint64" or "string".
+	Capacity int
+	Universe int // The number of distinct keys.
+	Reads    int // For Mixed, the reads in a hundred operations.
+}
+
+// Gets returns the workloads that read resident keys.
+func Gets() []Workload {
+	var list []Workload
+	for _, key := range []string{"uint64", "string"} {
+		for _, capacity := range []int{10_000, 100_000, 1_000_000} {
+			list = append(list, resident("get", Get, key, capacity))
+		}
+	}
+	return list
+}
+
+// Sets returns the workloads that write resident keys.
+func Sets() []Workload {
+	return []Workload{
+		resident("set", Set, "uint64", 10_000),
+		resident("set", Set, "uint64", 1_000_000),
+	}
+}
+
+// Mixes returns the workloads that read and write with evictions.
+func Mixes() []Workload {
+	return []Workload{mixed("mixed", 90), mixed("mixed", 50), mixed("mixed", 10)}
+}
+
+// Churns returns the cache-aside workload.
+func Churns() []Workload {
+	return []Workload{{
+		Name: "churn", Op: Churn, Key: "uint64",
+		Capacity: 100_000, Universe: 1_000_000,
+	}}
+}
+
+// Tails returns the workloads whose latencies are examined.
+func Tails() []Workload {
+	return []Workload{mixed("tail", 90), mixed("tail", 50)}
+}
+
+// All returns the workloads whose throughput is measured.
+func All() []Workload {
+	list := append(Gets(), Sets()...)
+	list = append(list, Mixes()...)
+	return append(list, Churns()...)
+}
+
+func resident(name string, op Op, key string, capacity int) Workload {
+	return Workload{
+		Name: fmt.Sprintf("%s/%s/%s", name, key, Short(capacity)), Op: op, Key: key,
+		Capacity: capacity, Universe: capacity,
+	}
+}
+
+func mixed(name string, reads int) Workload {
+	const capacity = 131_072
+	return Workload{
+		Name: fmt.Sprintf("%s/%d", name, reads), Op: Mixed, Key: "uint64",
+		Capacity: capacity, Universe: 8 * capacity, Reads: reads,
+	}
+}
+
+// Short writes a capacity the short way, as 10k or 1m.
+func Short(n int) string {
+	switch {
+	case n >= 1_000_000 && n%1_000_000 == 0:
+		return fmt.Sprintf("%dm", n/1_000_000)
+	case n >= 1000 && n%1000 == 0:
+		return fmt.Sprintf("%dk", n/1000)
+	}
+	return fmt.Sprint(n)
+}
+
+// A Load is a workload with its key stream.
+type Load struct {
+	Workload
+	ids   []uint32 // Its length is a power of two.
+	names []string // The string keys, if it has any.
+}
+
+// Load makes the key stream.
+func (w Workload) Load() *Load {
+	l := &Load{Workload: w, ids: keys.Zipf(w.Universe, streamLength(w.Universe))}
+	if w.Op == Mixed {
+		keys.MarkWrites(l.ids, w.Reads)
+	}
+	if w.Key == "string" {
+		l.names = keys.Strings(w.Universe)
+	}
+	return l
+}
+
+// streamLength returns how many keys to draw: enough that few of the rarer
+// keys are left out.
+func streamLength(universe int) int {
+	if universe < 1_000_000 {
+		return 1 << 20
+	}
+	return 1 << 22
+}
+
+// Resident reports whether all keys of the workload have room in the cache.
+func (w Workload) Resident() bool { return w.Universe <= w.Capacity }
+
+// Build makes a cache of the given implementation and warms it. The pass that
+// stores what it misses comes second, for caches that make room a little early
+// and would otherwise be left without some key or other of great popularity.
+func (l *Load) Build(peer peers.Peer) peers.Cache {
+	c := l.empty(peer)
+	if l.Resident() {
+		Fill(c, l.Universe)
+	}
+	l.passAside(c)
+	l.pass(c)
+	c.Settle()
+	return c
+}
+
+// Held returns how many keys of the workload are in the cache.
+func (l *Load) Held(c peers.Cache) int {
+	ids := keys.All(l.Universe)
+	return c.Get(ids).Hits
+}
+
+func (l *Load) empty(peer peers.Peer) peers.Cache {
+	if l.Key == "string" {
+		return peer.Strings(l.Capacity, l.names)
+	}
+	return peer.Ints(l.Capacity)
+}
+
+// Fill stores the numbers below n, in an order unrelated to popularity.
+func Fill(c peers.Cache, n int) {
+	ids := keys.All(n)
+	for len(ids) > 0 {
+		m := min(len(ids), fillBatch)
+		c.Set(ids[:m])
+		c.Settle()
+		ids = ids[m:]
+	}
+}
+
+// passAside goes through the stream once as a cache-aside reader.
+func (l *Load) passAside(c peers.Cache) {
+	var plain [Batch]uint32
+	for at := 0; at < len(l.ids); at += Batch {
+		for i, id := range l.Part(at, Batch) {
+			plain[i] = id &^ keys.WriteBit
+		}
+		c.Churn(plain[:])
+	}
+}
+
+// pass goes through the stream once as the workload does.
+func (l *Load) pass(c peers.Cache) {
+	for at := 0; at < len(l.ids); at += Batch {
+		l.Step(c, l.Part(at, Batch))
+	}
+}
+
+// Part returns n keys of the stream, at most Batch, from position at rounded
+// down to a batch. The stream repeats itself without end.
+func (l *Load) Part(at, n int) []uint32 {
+	at &= len(l.ids) - Batch
+	return l.ids[at:][:n]
+}
+
+// Step performs the operation on every key of part.
+func (l *Load) Step(c peers.Cache, part []uint32) peers.Tally {
+	switch l.Op {
+	case Get:
+		return c.Get(part)
+	case Set:
+		return c.Set(part)
+	case Mixed:
+		return c.Mixed(part)
+	default:
+		return c.Churn(part)
+	}
+}
+
+// start returns where in the stream one of several workers begins: workers are
+// spread evenly, all shifted by the same offset.
+func (l *Load) start(worker, workers, offset int) int {
+	return offset + worker*(len(l.ids)/workers)
+}

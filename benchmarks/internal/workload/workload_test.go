@@ -1,0 +1,120 @@
+// The driver must perform what it is asked for, count it right, and warm every
+// cache to the state its workload assumes.
+package workload
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/dualcache-ff/dualcache/benchmarks/internal/histogram"
+	"github.com/dualcache-ff/dualcache/benchmarks/internal/keys"
+	"github.com/dualcache-ff/dualcache/benchmarks/internal/peers"
+)
+
+// tiny is a workload quick to build.
+func tiny(op Op, key string) Workload {
+	w := Workload{Name: "tiny", Op: op, Key: key, Capacity: 1000, Universe: 1000}
+	if op == Mixed {
+		w.Reads = 50
+	}
+	return w
+}
+
+func TestNamesDistinct(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, w := range append(All(), Tails()...) {
+		if seen[w.Name] {
+			t.Errorf("two workloads are called %s", w.Name)
+		}
+		seen[w.Name] = true
+	}
+	for _, name := range []string{"get/uint64/10k", "get/string/1m", "set/uint64/10k", "mixed/90", "churn"} {
+		if !seen[name] {
+			t.Errorf("no workload is called %s", name)
+		}
+	}
+}
+
+func TestResidentKeysAreHit(t *testing.T) {
+	for _, key := range []string{"uint64", "string"} {
+		l := tiny(Get, key).Load()
+		for _, peer := range peers.All {
+			c := l.Build(peer)
+			if got := l.Count(c, 5000); got.Gets != 5000 || got.HitRatio() < 98 {
+				t.Errorf("%s, %s keys: %d reads, %.1f%% hits", peer.Name, key, got.Gets, got.HitRatio())
+			}
+			c.Close()
+		}
+	}
+}
+
+func TestPartRepeats(t *testing.T) {
+	l := tiny(Get, "uint64").Load()
+	for _, at := range []int{0, Batch, len(l.ids) - Batch, 3*len(l.ids) + Batch, -Batch} {
+		part := l.Part(at, Batch)
+		if len(part) != Batch {
+			t.Fatalf("%d keys at %d, want %d", len(part), at, Batch)
+		}
+		if again := l.Part(at+len(l.ids), Batch); &again[0] != &part[0] {
+			t.Errorf("the stream does not repeat at %d", at)
+		}
+	}
+}
+
+func TestWorkersStartApart(t *testing.T) {
+	l := tiny(Get, "uint64").Load()
+	if a, b := l.Part(l.start(0, 2, 0), 1), l.Part(l.start(1, 2, 0), 1); &a[0] == &b[0] {
+		t.Error("two workers start at the same place")
+	}
+}
+
+func TestSliceLasts(t *testing.T) {
+	const d = 5 * time.Millisecond
+	l := tiny(Get, "uint64").Load()
+	c := &slowCache{}
+	start := time.Now()
+	ns, tally := l.Slice(c, d, 0)
+	if elapsed := time.Since(start); elapsed < d {
+		t.Errorf("a slice of %v took %v", d, elapsed)
+	}
+	if tally.Gets == 0 || ns < 1000/float64(runtime.GOMAXPROCS(0)) {
+		t.Errorf("%d reads at %.0f ns of an operation that takes 1000 ns", tally.Gets, ns)
+	}
+}
+
+func TestTailsAddUp(t *testing.T) {
+	l := tiny(Mixed, "uint64").Load()
+	c := l.Build(peers.All[0])
+	defer c.Close()
+	var h histogram.Histogram
+	if tally := l.CountTail(c, 5000, &h); h.Count() != 5000 || tally.Gets < 2000 || tally.Gets > 3000 {
+		t.Errorf("%d operations timed, %d of them reads", h.Count(), tally.Gets)
+	}
+}
+
+func TestFootprint(t *testing.T) {
+	f := Measure(peers.All[1], 10_000, 2)
+	if f.Entries < 9_900 || f.Bytes < 16*f.Entries {
+		t.Errorf("%.0f entries in %.0f bytes", f.Entries, f.Bytes)
+	}
+}
+
+// A slowCache takes a microsecond for every operation of a batch.
+type slowCache struct{ peers.Cache }
+
+func (*slowCache) Get(ids []uint32) peers.Tally {
+	time.Sleep(time.Duration(len(ids)) * time.Microsecond)
+	return peers.Tally{Gets: len(ids)}
+}
+
+func TestMixedStreamIsMarked(t *testing.T) {
+	writes := 0
+	l := tiny(Mixed, "uint64").Load()
+	for _, id := range l.ids {
+		writes += int(id / keys.WriteBit)
+	}
+	if share := float64(writes) / float64(len(l.ids)); share < 0.49 || share > 0.51 {
+		t.Errorf("%.2f of the operations are writes, want a half", share)
+	}
+}

@@ -1,0 +1,248 @@
+package dualcache
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"reflect"
+	"runtime"
+	"time"
+	"unsafe"
+)
+
+// Config says what cache to make. The zero value of every field but Capacity
+// is a good choice.
+type Config[K comparable, V any] struct {
+	// Capacity is the number of entries that the cache holds at most, from 1
+	// to MaxCapacity. It must be given, or derived by WithMemoryBudget.
+	// Memory is taken as entries come.
+	Capacity int
+
+	// T1Slots and T2Slots are the sizes of the two tiers of hot entries
+	// before the index: powers of two, T1Slots at most MaxT1Slots. Zero lets
+	// the cache decide, which at present means off: the index alone has been
+	// faster on every load measured (see DESIGN.md). Negative means off.
+	T1Slots int
+	T2Slots int
+
+	// TTL is the time to live of an entry after Set: from then on it is
+	// absent. Zero means for ever.
+	TTL time.Duration
+
+	// PollInterval is how often a busy daemon looks for work. It is clamped
+	// to MinPollInterval and MaxPollInterval; zero means the former.
+	PollInterval time.Duration
+
+	// FlushTicks is the number of daemon ticks that a part-filled batch of
+	// records may wait before it is applied. At least 1, which zero means.
+	FlushTicks int
+
+	// Workers is the number of Ps that get per-P state of their own, which
+	// is made when a P first uses the cache. Others share, correctly and more
+	// slowly. Zero means all that a process can have.
+	Workers int
+
+	// Hasher overrides the hash function. Equal keys must give equal hashes.
+	// The result is mixed with the cache's seed, so that plain ones will do;
+	// one that gives few different values makes few buckets do all the work,
+	// and entries that fall into them are evicted early. It may call the
+	// cache, and may panic, which the caller of the cache's method then sees.
+	Hasher func(K) uint64
+}
+
+const (
+	// MaxT1Slots is the largest T1Slots.
+	MaxT1Slots = 4096
+
+	// MinPollInterval and MaxPollInterval bound Config.PollInterval.
+	MinPollInterval = time.Millisecond
+	MaxPollInterval = 10 * time.Millisecond
+
+	maxWorkers = 1024 // Ps that the Go runtime has at most
+)
+
+// validate reports every field that is out of its limits.
+func (cfg *Config[K, V]) validate() error {
+	var errs []error
+	reject := func(field string, value any, limit string) {
+		errs = append(errs, fmt.Errorf("dualcache: Config.%s is %v, want %s", field, value, limit))
+	}
+	if cfg.Capacity < 1 || cfg.Capacity > MaxCapacity {
+		reject("Capacity", cfg.Capacity, fmt.Sprintf("1 to %d", MaxCapacity))
+	}
+	if s := cfg.T1Slots; s > 0 && (s > MaxT1Slots || s&(s-1) != 0) {
+		reject("T1Slots", s, fmt.Sprintf("a power of two, at most %d", MaxT1Slots))
+	}
+	if s := cfg.T2Slots; s > 0 && (s > MaxCapacity || s&(s-1) != 0) {
+		reject("T2Slots", s, fmt.Sprintf("a power of two, at most %d", MaxCapacity))
+	}
+	if cfg.TTL < 0 {
+		reject("TTL", cfg.TTL, "0 (never) or more")
+	}
+	if cfg.PollInterval < 0 {
+		reject("PollInterval", cfg.PollInterval, "0 or more")
+	}
+	if cfg.FlushTicks < 0 || cfg.FlushTicks > math.MaxInt32 {
+		reject("FlushTicks", cfg.FlushTicks, "at least 1, or 0 for that, and at most 2147483647")
+	}
+	if cfg.Workers < 0 {
+		reject("Workers", cfg.Workers, "at least 1, or 0 for as many as Ps")
+	}
+	return errors.Join(errs...)
+}
+
+// New makes a cache. It returns an error that names every field of cfg that is
+// out of its limits. The cache needs no Close: one that has become unreachable
+// is collected.
+func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	c := construct(cfg)
+	c.start()
+	return c, nil
+}
+
+// Must is New for configurations that are known to be right: it panics where
+// New would return an error.
+func Must[K comparable, V any](cfg Config[K, V]) *Cache[K, V] {
+	c, err := New(cfg)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// NewHeadless makes a cache whose maintenance the caller drives, by Run in a
+// goroutine of its own or Tick by Tick. Without any, writers still make room
+// by themselves; expired entries then stay in memory until they are evicted
+// or Sync is called.
+func NewHeadless[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], *Daemon[K, V], error) {
+	if err := cfg.validate(); err != nil {
+		return nil, nil, err
+	}
+	c := construct(cfg)
+	c.awake.Store(1)
+	c.signal = make(chan struct{}, 1)
+	return c, &Daemon[K, V]{c}, nil
+}
+
+// construct makes a cache, without a daemon, of a valid configuration.
+func construct[K comparable, V any](cfg Config[K, V]) *Cache[K, V] {
+	var key K
+	var value V
+	c := &Cache[K, V]{
+		capacity:  cfg.Capacity,
+		ttl:       cfg.TTL,
+		born:      time.Now(),
+		poll:      min(max(cfg.PollInterval, MinPollInterval), MaxPollInterval),
+		flush:     uint32(max(cfg.FlushTicks, 1)),
+		valueKind: valueKindOf[K, V](),
+		pointers:  hasPointers(reflect.TypeOf(&key).Elem()) || hasPointers(reflect.TypeOf(&value).Elem()),
+	}
+	size := sizesFor(cfg.Capacity, runtime.GOMAXPROCS(0))
+	c.reclaimAt, c.batch, c.lowWater = size.reclaimAt, size.batch, size.lowWater
+	c.fenced = cfg.Capacity < fencedBelow || !asymmetric()
+	c.hashing.init(cfg.Hasher)
+	c.workers.init(min(orElse(cfg.Workers, maxWorkers), maxWorkers), size.workerSizes)
+	c.index.init(cfg.Capacity)
+	c.arena.init(unsafe.Sizeof(node[K, V]{}), cfg.Capacity+2*size.reserve, func(n int) unsafe.Pointer {
+		return unsafe.Pointer(unsafe.SliceData(make([]node[K, V], n)))
+	})
+	c.t1.init(cfg.T1Slots)
+	c.t2.init(cfg.T2Slots)
+	c.tiered = cfg.T1Slots > 0 || cfg.T2Slots > 0
+	c.permits.Store(int64(cfg.Capacity))
+	c.nodeLimit = cfg.Capacity + size.reserve
+	c.policy.arena = &c.arena
+	c.coarse.Store(farFuture)
+	return c
+}
+
+func orElse(n, other int) int {
+	if n == 0 {
+		return other
+	}
+	return n
+}
+
+// fencedBelow is the capacity under which readers publish by atomic stores: a
+// grace period of a handful of nodes is not worth a barrier (rule 17).
+const fencedBelow = 1024
+
+// sizes are what the capacity and the number of Ps decide.
+type sizes struct {
+	workerSizes
+	reclaimAt int   // retired nodes that are worth a grace period
+	batch     int   // entries evicted at once for a writer
+	lowWater  int64 // permits below which a writer makes room ahead of need
+	reserve   int   // nodes beyond the capacity
+}
+
+// sizesFor keeps what lies unused within bounds: records that have not been
+// applied, at most about an eighth of the capacity; permits that workers keep,
+// a thirty-second.
+//
+// Nodes are Capacity, plus a reserve for those in magazines and those that wait
+// for a grace period: C/8, at least 64 and at most 1024, and up to 66 for each
+// P. As many again may be made in an emergency (see supply).
+func sizesFor(capacity, procs int) sizes {
+	s := sizes{
+		workerSizes: workerSizes{
+			hits:     powerOfTwo(capacity/(8*procs), 4, 64),
+			inserts:  powerOfTwo(capacity/(8*procs), 4, 32),
+			magazine: min(max(capacity/(16*procs), 1), 32),
+			permits:  min(max(capacity/(32*procs), 1), 32),
+		},
+		reclaimAt: min(max(capacity/32, 8), 256),
+		batch:     min(max(capacity/256, 1), 64),
+	}
+	if capacity >= 4096 {
+		s.lowWater = int64(s.batch)
+	}
+	s.reserve = 4*max(s.reclaimAt, 16) + procs*(2*s.magazine+2)
+	return s
+}
+
+// powerOfTwo is the largest one not above n, within low and high.
+func powerOfTwo(n, low, high int) int {
+	if n < low {
+		return low
+	}
+	return min(1<<(bits.Len(uint(n))-1), high)
+}
+
+// WithMemoryBudget derives a configuration from the memory that the cache may
+// take: the largest Capacity whose nodes, index and, if ttl is not 0, deadlines
+// fit into budget bytes. What keys and values refer to (the bytes of strings,
+// the targets of pointers) is not counted. A budget too small for one entry
+// gives Capacity 0, which New reports.
+func WithMemoryBudget[K comparable, V any](budget int64, ttl time.Duration) Config[K, V] {
+	procs := runtime.GOMAXPROCS(0)
+	low, high := 0, MaxCapacity
+	for low < high {
+		mid := low + (high-low+1)/2
+		if footprint[K, V](mid, procs, ttl != 0) <= budget {
+			low = mid
+		} else {
+			high = mid - 1
+		}
+	}
+	return Config[K, V]{Capacity: low, TTL: ttl}
+}
+
+// footprint is what a full cache takes, in bytes of heap. TestFootprint holds
+// it against measurement.
+func footprint[K comparable, V any](capacity, procs int, deadlines bool) int64 {
+	s := sizesFor(capacity, procs)
+	var x index
+	x.measure(capacity)
+	perNode := int64(unsafe.Sizeof(node[K, V]{}))
+	if deadlines {
+		perNode += 8
+	}
+	worker := int64(unsafe.Sizeof(worker{})) + int64(8*(s.hits+s.inserts)+8*s.magazine)
+	return int64(unsafe.Sizeof(Cache[K, V]{})) + int64(capacity+s.reserve)*perNode +
+		int64(x.count*(x.homes+x.pool))*bucketBytes + int64(procs)*worker
+}

@@ -1,0 +1,335 @@
+package dualcache
+
+import (
+	"context"
+	"runtime"
+	"time"
+	"weak"
+)
+
+// Maintenance is a pass under a try-lock, not a place. The daemon makes one
+// every PollInterval while there is work; a writer that needs room makes one
+// itself; a headless cache's owner makes one with Tick. Only the holder of the
+// pass lock evicts by policy, promotes, and expires, so all of that is
+// single-threaded. Nobody ever waits for the holder, who may have been stopped:
+// a writer then evicts without it (write.go).
+//
+// The daemon is a timer, not a goroutine. While the cache is busy it fires once
+// a PollInterval; when nothing is left to do it parks, and a cache at rest costs
+// nothing. The timer's function holds the cache weakly: a cache that becomes
+// unreachable is collected, timer and all (G8).
+//
+// Parking (rule 13). The daemon announces that it parks (awake = 0), issues the
+// barrier, and looks at all queues once more. An operation leaves its record,
+// then looks at awake. One of the two sees the other. In fenced mode the
+// barrier is missing and a hint may wait for the next operation; retired nodes
+// never do, because they are pushed by an atomic operation.
+//
+// Deadlines arm the parked timer for the next sweep.
+
+// A Daemon drives the maintenance of a headless cache. Its methods may be
+// called by any goroutine, but the work is done by one at a time.
+type Daemon[K comparable, V any] struct {
+	c *Cache[K, V]
+}
+
+// Tick makes one round of maintenance: it applies records that have waited
+// long enough, expires, and reclaims. It reports whether there is more to do.
+// A round that somebody else is making counts as one.
+func (d *Daemon[K, V]) Tick() (more bool) {
+	if d.c.closed.Load() {
+		return false
+	}
+	return d.c.tick()
+}
+
+// Run ticks every Config.PollInterval while there is work, sleeps while there
+// is none, and returns ctx.Err() when ctx is done, or nil when the cache is
+// closed.
+func (d *Daemon[K, V]) Run(ctx context.Context) error {
+	c := d.c
+	timer := time.NewTimer(c.poll)
+	defer timer.Stop()
+	defer c.awake.Store(1) // without Run, nobody is there to be woken
+	for !c.closed.Load() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-c.signal:
+			timer.Reset(c.poll)
+			continue
+		case <-timer.C:
+		}
+		if c.tick() {
+			timer.Reset(c.poll)
+			continue
+		}
+		timer.Reset(c.untilSweep())
+		if c.park() {
+			timer.Reset(c.poll)
+		}
+	}
+	return nil
+}
+
+// start makes the daemon of an ordinary cache, parked.
+func (c *Cache[K, V]) start() {
+	self := weak.Make(c)
+	c.timer = time.AfterFunc(time.Duration(farFuture), func() {
+		if c := self.Value(); c != nil {
+			c.daemonTick()
+		}
+	})
+}
+
+// daemonTick is what the timer runs.
+func (c *Cache[K, V]) daemonTick() {
+	c.running.Add(1)
+	defer c.running.Add(-1)
+	if c.closed.Load() {
+		return
+	}
+	c.awake.Store(1)
+	if c.tick() {
+		c.timer.Reset(c.poll)
+		return
+	}
+	c.timer.Reset(c.untilSweep())
+	if c.park() {
+		c.timer.Reset(c.poll)
+	}
+}
+
+// park announces that nobody looks any more. It reports true if work came
+// meanwhile, and the caller has to go on. Callers arm their timer for the next
+// sweep before: whoever wakes the daemon arms it for earlier.
+func (c *Cache[K, V]) park() (busy bool) {
+	c.coarse.Store(farFuture)
+	c.awake.Store(0)
+	if debug {
+		yield(pointBeforePark)
+	}
+	if !c.fenced {
+		barrier()
+	}
+	return c.pendingWork() && c.awake.CompareAndSwap(0, 1)
+}
+
+// wake gets a parked daemon going. Not pinned.
+func (c *Cache[K, V]) wake() {
+	if c.awake.Load() != 0 || c.closed.Load() || !c.awake.CompareAndSwap(0, 1) {
+		return
+	}
+	if c.timer != nil {
+		c.timer.Reset(c.poll)
+		return
+	}
+	select {
+	case c.signal <- struct{}{}:
+	default:
+	}
+}
+
+// untilSweep is how long a parked daemon may sleep.
+func (c *Cache[K, V]) untilSweep() time.Duration {
+	earliest := c.earliestDeadline()
+	if earliest == farFuture {
+		return time.Duration(farFuture)
+	}
+	return max(time.Duration(earliest-c.now()), sweepInterval)
+}
+
+// pendingWork reports whether any record or node waits for the daemon.
+func (c *Cache[K, V]) pendingWork() bool {
+	for _, w := range *c.workers.all.Load() {
+		if w.hitQueue.pending()+w.insertQueue.pending() > 0 || w.retired.Load() != 0 {
+			return true
+		}
+	}
+	return c.leftover.Load() != 0 || c.clockWanted.Load()
+}
+
+func (c *Cache[K, V]) lockPass() bool {
+	if c.passLock.Load() != 0 || !c.passLock.CompareAndSwap(0, 1) {
+		return false
+	}
+	if debug {
+		yield(pointPass)
+	}
+	return true
+}
+
+func (c *Cache[K, V]) unlockPass() { c.passLock.Store(0) }
+
+// tick is the daemon's pass. It reports whether there is more to do soon.
+func (c *Cache[K, V]) tick() (more bool) {
+	if !c.lockPass() {
+		return true
+	}
+	c.passes.Add(1)
+	applied := c.drain(true)
+	if c.arena.deadlines.Load() != nil {
+		c.tickClock()
+	}
+	// Readers that want the time keep the daemon awake for a while.
+	if c.clockWanted.Swap(false) {
+		c.idleTicks = 0
+	}
+	c.idleTicks++
+	if applied > 0 {
+		c.idleTicks = max(c.idleTicks-1, 0)
+	}
+	more = applied > 0 || c.coarse.Load() != farFuture && c.idleTicks < clockTicks
+	c.unlockPass()
+	c.reclaim()
+	return more || c.pendingWork()
+}
+
+// tickClock publishes the time, and sweeps when it is due.
+func (c *Cache[K, V]) tickClock() {
+	now := c.now()
+	if c.timer != nil {
+		c.coarse.Store(now)
+	}
+	if now-c.lastSweep >= int64(sweepInterval) {
+		c.lastSweep = now
+		c.sweep(now)
+	}
+}
+
+// drain applies the records of every worker. On a daemon's tick a queue that
+// is less than half full may wait, for FlushTicks ticks; otherwise none may.
+// The pass lock is held.
+func (c *Cache[K, V]) drain(mayWait bool) (applied int) {
+	for _, w := range *c.workers.all.Load() {
+		hits, inserts := w.hitQueue.pending(), w.insertQueue.pending()
+		if hits+inserts == 0 {
+			continue
+		}
+		small := hits < len(w.hitQueue.records)/2 && inserts < len(w.insertQueue.records)/2
+		if w.idle++; mayWait && small && w.idle < c.flush {
+			continue
+		}
+		w.idle = 0
+		applied += w.insertQueue.drain(c.applyInsert)
+		applied += w.hitQueue.drain(c.applyHit)
+	}
+	return applied
+}
+
+func (c *Cache[K, V]) applyInsert(record uint64) {
+	c.policy.inserted(uint32(record), uint32(record>>32))
+}
+
+func (c *Cache[K, V]) applyHit(record uint64) {
+	slot, state := uint32(record), uint32(record>>32)
+	rank, ok := c.policy.hit(slot, state)
+	if ok && c.tiered {
+		c.promote(slot, state, rank)
+	}
+}
+
+// promote puts an entry that is read again into T2, and one of the highest rank
+// into T1.
+func (c *Cache[K, V]) promote(slot, state, rank uint32) {
+	w := c.enter()
+	w.protect(slot, true)
+	n := c.arena.header(slot)
+	if (n.state.Load()^state)&^stateDeadline == 0 {
+		hash := n.hash.Load()
+		c.t2.promote(hash, slot, state, n)
+		if rank == maxRank {
+			c.t1.promote(hash, slot, state, n)
+		}
+	}
+	w.unprotect()
+	w.leave()
+}
+
+// makeRoomAhead evicts ahead of need, if nobody else is in the pass. Not pinned.
+func (c *Cache[K, V]) makeRoomAhead() {
+	if c.lockPass() {
+		n := c.passForRoom(c.batch)
+		c.unlockPass()
+		c.permits.Add(int64(n))
+	}
+}
+
+// tryDrain applies all records, if nobody else is in the pass. Not pinned.
+func (c *Cache[K, V]) tryDrain() {
+	if c.lockPass() {
+		c.passes.Add(1)
+		c.drain(false)
+		c.unlockPass()
+	}
+}
+
+// passForRoom is a writer's pass: every record first, then the victims.
+func (c *Cache[K, V]) passForRoom(n int) int {
+	c.passes.Add(1)
+	c.drain(false)
+	return c.evict(n)
+}
+
+// evict takes out up to n entries by policy. The pass lock is held; the
+// permits are the caller's.
+func (c *Cache[K, V]) evict(n int) (evicted int) {
+	for tries := 0; evicted < n && tries < 2*n+2; tries++ {
+		slot, state := c.policy.victim()
+		if slot == 0 {
+			break
+		}
+		w := c.enter()
+		if home := c.lockLife(slot, state); home != nil {
+			c.unlink(w, home, slot)
+			w.counts.evictions.add(1)
+			evicted++
+		}
+		w.leave()
+	}
+	return evicted
+}
+
+// Sync applies everything that was handed over before it was called: records
+// reach the policy, retired nodes whose readers have left are freed, and what
+// has expired is removed. It waits for a pass in progress. Tests and
+// measurements need it; programs seldom do.
+func (c *Cache[K, V]) Sync() {
+	for !c.lockPass() {
+		runtime.Gosched()
+	}
+	c.passes.Add(1)
+	c.drain(false)
+	if c.arena.deadlines.Load() != nil {
+		c.sweep(c.now())
+	}
+	c.unlockPass()
+	c.reclaim()
+}
+
+// Close empties the cache and ends its daemon: when it returns, no goroutine
+// of the cache runs. Later Gets miss, and later Sets do nothing. It returns
+// nil; calling it again does nothing.
+func (c *Cache[K, V]) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	for c.running.Load() != 0 {
+		runtime.Gosched()
+	}
+	if c.timer != nil {
+		c.timer.Stop() // a tick that was under way may have set it again
+	}
+	c.clearAll()
+	c.reclaim()
+	if c.signal != nil {
+		select {
+		case c.signal <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}

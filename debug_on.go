@@ -1,0 +1,46 @@
+//go:build race || cachedebug
+
+package dualcache
+
+import "sync/atomic"
+
+// debug turns on, under the race detector and with -tags cachedebug, the
+// poison-and-generation mode that proves safe reclamation: a freed node is
+// stamped, a reader that still holds it finds the stamp, and the process stops.
+// It also arms the yield points, with which tests make windows wide.
+const debug = true
+
+// A yieldPoint names a place where debug builds may pause or hold a goroutine.
+type yieldPoint int
+
+const (
+	pointReadProtected yieldPoint = iota // a reader holds a protected node
+	pointReadCandidate                   // a reader has loaded a slot number, not yet published it
+	pointBucketLocked                    // a writer holds a bucket's lock
+	pointBeforeRetire                    // a node is unlinked everywhere, not yet retired
+	pointBeforePromote                   // the pass is about to store into a tier
+	pointAfterPromote                    // the pass has stored into a tier, has not looked at the mark
+	pointGraceScanned                    // a reclaimer has scanned the hazards, frees next
+	pointPass                            // the pass holds its try-lock
+	pointBeforePark                      // the daemon has announced that it parks, looks once more
+	pointInPlace                         // a writer is about to store a word in place
+	pointCount
+)
+
+// hooks are set by tests; nil costs one load. A test that sets a hook checks
+// that it ran.
+var hooks [pointCount]atomic.Pointer[func()]
+
+func yield(p yieldPoint) {
+	if f := hooks[p].Load(); f != nil {
+		(*f)()
+	}
+}
+
+// The negative controls: with either on, reclamation is unsound, and the
+// stress tests must notice.
+var controlNoBarrier, controlNoScan atomic.Bool
+
+func skipBarrier() bool { return controlNoBarrier.Load() }
+
+func skipScan() bool { return controlNoScan.Load() }
