@@ -40,8 +40,8 @@ import (
 // index word that publishes it. Its reclaimer clears it after a grace period.
 // (I2) state is odd unless the node is in the index; every death raises the
 // generation, so (slot, state) names one life of a node.
-// (I3) While a node is in no list, the region bits of policy are not zero, so
-// a policy word never reads as a link: a late compare-and-swap of the pass
+// (I3) While a node is in no list, the top bit of policy is set, so a policy
+// word never reads as a link: a late compare-and-swap of the pass or a reader
 // cannot damage a list.
 //
 // Free nodes wait in a stack of slot numbers (Treiber, 1986) whose head carries
@@ -66,8 +66,7 @@ type node[K comparable, V any] struct {
 // State bits. The generation is in the bits above.
 const (
 	stateDead       = 1 << 0 // not in the index
-	stateDeadline   = 1 << 1 // the arena holds a deadline for it
-	stateGeneration = 1 << 2
+	stateGeneration = 1 << 1
 )
 
 func stateLive(s uint32) bool { return s&stateDead == 0 }
@@ -79,6 +78,13 @@ const MaxCapacity = 1 << 29
 // slabBytes is about what a slab takes: large enough that slabs are few, small
 // enough that a nearly empty cache is small.
 const slabBytes = 128 << 10
+
+// chunkBytes is about how much a growing arena allocates at once in the end,
+// and hugeWorth the size of a block from which huge pages are worth asking for.
+const (
+	chunkBytes = 16 << 20
+	hugeWorth  = 1 << 20
+)
 
 // slabShift is the binary logarithm of the nodes in a slab. It is a constant
 // wherever the node's size is.
@@ -167,13 +173,22 @@ func (a *arena) makeFresh(n, limit int) nodeList {
 	}
 }
 
-// makeSlab makes sure that slab i is there. The last one is as long as needed.
+// makeSlab makes sure that slab i is there, and with it as many of the
+// following as there are already, up to a chunk: large caches get their memory
+// in blocks that huge pages can back, small ones do not pay for it.
 func (a *arena) makeSlab(i int) {
 	if atomic.LoadPointer(&a.slabs[i]) != nil {
 		return
 	}
-	nodes := min(1<<a.shift, int(a.total)+1-i<<a.shift)
-	atomic.CompareAndSwapPointer(&a.slabs[i], nil, a.newSlab(nodes))
+	slabNodes := 1 << a.shift
+	slabs := min(max(i, 1), max(chunkBytes/int(a.nodeSize)>>a.shift, 1), len(a.slabs)-i)
+	nodes := min(slabs<<a.shift, int(a.total)+1-i<<a.shift)
+	chunk := a.newSlab(nodes)
+	adviseHuge(chunk, uintptr(nodes)*a.nodeSize)
+	for j := range slabs {
+		slab := unsafe.Add(chunk, uintptr(j*slabNodes)*a.nodeSize)
+		atomic.CompareAndSwapPointer(&a.slabs[i+j], nil, slab)
+	}
 }
 
 // A nodeList is a chain of nodes: length<<32 | first slot; zero is empty.
@@ -222,7 +237,7 @@ func (a *arena) push(stack *atomic.Uint64, l nodeList) {
 // retire hands a node that is out of the index and the tiers to the
 // reclaimers, and reports how many wait there with it.
 func (a *arena) retire(w *worker, slot uint32) int {
-	if debug && a.link(slot).Load()&policyRegion == 0 {
+	if debug && a.link(slot).Load()&policyLive == 0 {
 		panic("dualcache: a node is retired that is in a list")
 	}
 	for {

@@ -20,6 +20,7 @@ type Cache[K comparable, V any] struct {
 	// that change when they grow.
 	hashing[K]
 	valueKind valueKind
+	plain     bool // Get looks into the index at once; see getSlow
 	fenced    bool // readers publish by atomic stores (qsbr.go)
 	tiered    bool // readers look at T1 and T2
 	pointers  bool // K or V refer to memory
@@ -63,7 +64,7 @@ type Cache[K comparable, V any] struct {
 // enter begins a critical section: until the worker's leave, nothing may block,
 // allocate, or run user code.
 func (c *Cache[K, V]) enter() *worker {
-	w := c.workers.enter()
+	w := c.workers.worker(pin())
 	if w == nil {
 		w = c.workers.enterSlow()
 	}
@@ -74,48 +75,51 @@ func (c *Cache[K, V]) enter() *worker {
 // It is wait-free and allocates nothing. It counts as an access, to the
 // statistics and to the eviction policy.
 func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
-	hash := c.hash(key)
-	w := c.workers.enter()
+	var hash uint64
+	if unsafe.Sizeof(key) == 8 && c.kind == hashWord { // hash(key), by hand
+		hash = mix(*(*uint64)(unsafe.Pointer(&key)), c.xor, c.mul)
+	} else {
+		hash = c.hashSlow(key)
+	}
+	w := c.workers.worker(pin())
 	if w == nil {
 		w = c.workers.enterSlow()
 	}
-	b := c.index.home(hash)
-	if c.tiered || b == nil {
+	if !c.plain {
 		return c.getSlow(w, hash, key)
 	}
-	tag := broadcast(hash)
-	for hops := 0; ; hops++ {
-		tags, ctrl := b.tags.Load(), b.ctrl.Load()
-		for m := match(tags, ctrl, tag); m != 0; m &= m - 1 {
-			word := b.slot(position(m))
-			slot := word.Load()
-			w.protect(slot, c.fenced)
-			if debug {
-				yield(pointReadCandidate)
-			}
-			if slot != word.Load() || slot == 0 {
-				return c.getSlow(w, hash, key)
-			}
-			n := at[K, V](&c.arena, slot)
-			if debug {
-				c.checkProtected(n)
-			}
-			if n.key != key {
-				continue
-			}
-			if n.state.Load()&stateDeadline != 0 || hitInforms(n.policy.Load()) {
-				return c.hitSlow(w, slot, hash, key)
-			}
-			value = c.load(n)
-			w.unprotect()
-			w.counts.hits.add(1)
-			w.leave()
-			return value, true
+	b := c.index.home(hash)
+	tags, ctrl := b.tags.Load(), b.ctrl.Load()
+	for m := match(tags, ctrl, broadcast(hash)); m != 0; m &= m - 1 {
+		word := b.slot(position(m))
+		slot := word.Load()
+		publish32(&w.hazard, slot) // protect: plain says how
+		if debug {
+			yield(pointReadCandidate)
 		}
-		if ctrl&ctrlLink == 0 || hops == maxChain {
-			break
+		if slot != word.Load() {
+			return c.getSlow(w, hash, key)
 		}
-		b = b.next(ctrl)
+		// Slot 0, of an entry that has just left, is no entry's node: its
+		// policy word is never quiet.
+		n := at[K, V](&c.arena, slot)
+		if debug {
+			c.checkProtected(n)
+		}
+		if n.key != key {
+			continue
+		}
+		if n.policy.Load()&policyQuietMask != policyQuiet {
+			return c.getSlow(w, hash, key)
+		}
+		value = c.load(n)
+		w.unprotect()
+		w.counts.hits.add(1)
+		w.leave()
+		return value, true
+	}
+	if ctrl&ctrlLink != 0 {
+		return c.getSlow(w, hash, key)
 	}
 	w.unprotect()
 	w.counts.misses.add(1)
@@ -123,8 +127,9 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	return value, false
 }
 
-// getSlow is Get where tiers are consulted, where the index has no place for
-// the key yet, and where a writer was in the way. Entered pinned.
+// getSlow is Get where tiers are consulted or readers publish by atomic stores,
+// where a writer was in the way, where the chain is longer than one bucket, and
+// where the policy is told or a deadline looked at. Entered pinned.
 func (c *Cache[K, V]) getSlow(w *worker, hash uint64, key K) (value V, ok bool) {
 	slot, from := c.find(w, hash, key)
 	if slot == 0 {
@@ -139,21 +144,14 @@ func (c *Cache[K, V]) getSlow(w *worker, hash uint64, key K) (value V, ok bool) 
 	case inT2:
 		w.counts.hitsT2.add(1)
 	}
-	return c.hitSlow(w, slot, hash, key)
-}
-
-// hitSlow ends a Get that found its node, protected, where there is a deadline
-// or a record to leave.
-func (c *Cache[K, V]) hitSlow(w *worker, slot uint32, hash uint64, key K) (value V, ok bool) {
-	n := at[K, V](&c.arena, slot)
-	state := n.state.Load()
-	if state&stateDeadline != 0 && !c.surelyLive(c.arena.deadline(slot)) {
+	if d := c.arena.deadline(slot); d != noDeadline && !c.surelyLive(d) {
 		w.unprotect()
 		w.leave()
 		return c.getTimed(hash, key)
 	}
+	n := at[K, V](&c.arena, slot)
 	value = c.load(n)
-	wake := c.noteHit(w, slot, state, n.policy.Load())
+	wake := c.noteHit(w, slot, &n.nodeHeader)
 	w.unprotect()
 	w.counts.hits.add(1)
 	w.leave()
@@ -173,11 +171,11 @@ func (c *Cache[K, V]) getTimed(hash uint64, key K) (value V, ok bool) {
 	w := c.enter()
 	slot, _ := c.find(w, hash, key)
 	if slot != 0 {
-		n := at[K, V](&c.arena, slot)
-		state := n.state.Load()
-		if ok = state&stateDeadline == 0 || c.arena.deadline(slot) > now; ok {
+		d := c.arena.deadline(slot)
+		if ok = d == noDeadline || d > now; ok {
+			n := at[K, V](&c.arena, slot)
 			value = c.load(n)
-			c.noteHit(w, slot, state, n.policy.Load())
+			c.noteHit(w, slot, &n.nodeHeader)
 		}
 	}
 	w.unprotect()
@@ -199,9 +197,6 @@ func (c *Cache[K, V]) find(w *worker, hash uint64, key K) (uint32, tierNumber) {
 		}
 	}
 	b := c.index.home(hash)
-	if b == nil {
-		return 0, inIndex
-	}
 	tag := broadcast(hash)
 	for hops := 0; ; hops++ {
 		tags, ctrl := b.tags.Load(), b.ctrl.Load()
@@ -254,13 +249,19 @@ func (c *Cache[K, V]) checkProtected(n *node[K, V]) {
 	}
 }
 
-// noteHit leaves a hit record if it tells something, and reports whether the
-// daemon must be woken for it. Pinned.
-func (c *Cache[K, V]) noteHit(w *worker, slot, state, word uint32) (wake bool) {
+// noteHit tells the policy of a hit on a protected node, and, where there are
+// tiers, the pass, which promotes. It reports whether the daemon must be woken
+// for that.
+func (c *Cache[K, V]) noteHit(w *worker, slot uint32, n *nodeHeader) (wake bool) {
+	word := n.policy.Load()
 	if !hitInforms(word) {
 		return false
 	}
-	if w.hitQueue.offer(uint64(state)<<32|uint64(slot)) == offerDropped {
+	raiseRank(n, word)
+	if !c.tiered {
+		return false
+	}
+	if w.hitQueue.offer(uint64(n.state.Load())<<32|uint64(slot)) == offerDropped {
 		w.counts.droppedHits.add(1)
 	}
 	return c.awake.Load() == 0

@@ -153,6 +153,7 @@ func construct[K comparable, V any](cfg Config[K, V]) *Cache[K, V] {
 	c.t1.init(cfg.T1Slots)
 	c.t2.init(cfg.T2Slots)
 	c.tiered = cfg.T1Slots > 0 || cfg.T2Slots > 0
+	c.plain = !c.tiered && (!c.fenced || !plainStores)
 	c.permits.Store(int64(cfg.Capacity))
 	c.nodeLimit = cfg.Capacity + size.reserve
 	c.policy.arena = &c.arena

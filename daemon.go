@@ -223,8 +223,7 @@ func (c *Cache[K, V]) applyInsert(record uint64) {
 
 func (c *Cache[K, V]) applyHit(record uint64) {
 	slot, state := uint32(record), uint32(record>>32)
-	rank, ok := c.policy.hit(slot, state)
-	if ok && c.tiered {
+	if rank, ok := c.policy.rank(slot, state); ok {
 		c.promote(slot, state, rank)
 	}
 }
@@ -235,7 +234,7 @@ func (c *Cache[K, V]) promote(slot, state, rank uint32) {
 	w := c.enter()
 	w.protect(slot, true)
 	n := c.arena.header(slot)
-	if (n.state.Load()^state)&^stateDeadline == 0 {
+	if n.state.Load() == state {
 		hash := n.hash.Load()
 		c.t2.promote(hash, slot, state, n)
 		if rank == maxRank {

@@ -74,17 +74,28 @@ func (a *arena) makeDeadlines(slot uint32) {
 	a.deadlines.Load().slabs[i].CompareAndSwap(nil, slab)
 }
 
-// deadline is that of an entry with stateDeadline.
+// deadline is that of a protected node, or noDeadline. It does not depend on
+// the hint in the policy word, which a node loses when it dies.
 func (a *arena) deadline(slot uint32) int64 {
-	return a.deadlineSlabOf(slot).at[slot&(1<<a.shift-1)].Load()
+	if slab := a.deadlineSlabOf(slot); slab != nil {
+		return slab.at[slot&(1<<a.shift-1)].Load()
+	}
+	return noDeadline
 }
 
+// setDeadline sets or clears a deadline. Unless it clears, the slab has a table.
 func (a *arena) setDeadline(slot uint32, deadline int64) {
-	a.deadlineSlabOf(slot).at[slot&(1<<a.shift-1)].Store(deadline)
+	if slab := a.deadlineSlabOf(slot); slab != nil {
+		slab.at[slot&(1<<a.shift-1)].Store(deadline)
+	}
 }
 
 // noteDeadline lets the sweep know of the deadline of a live entry (I1).
-func (a *arena) noteDeadline(slot uint32, deadline int64) { a.deadlineSlabOf(slot).lower(deadline) }
+func (a *arena) noteDeadline(slot uint32) {
+	if d := a.deadline(slot); d != noDeadline {
+		a.deadlineSlabOf(slot).lower(d)
+	}
+}
 
 func (s *deadlineSlab) lower(deadline int64) {
 	for {
@@ -149,10 +160,11 @@ func (c *Cache[K, V]) sweepSlab(slab *deadlineSlab, first uint32, now int64) {
 			continue
 		}
 		state := c.arena.header(slot).state.Load()
-		if !stateLive(state) || state&stateDeadline == 0 {
+		d := slab.at[i].Load()
+		if !stateLive(state) || d == noDeadline {
 			continue
 		}
-		if d := slab.at[i].Load(); d > now || !c.expire(slot, state, now) {
+		if d > now || !c.expire(slot, state, now) {
 			earliest = min(earliest, d)
 		}
 	}
@@ -168,7 +180,7 @@ func (c *Cache[K, V]) expire(slot, state uint32, now int64) bool {
 		w.leave()
 		return false
 	}
-	if c.arena.deadline(slot) > now {
+	if d := c.arena.deadline(slot); d == noDeadline || d > now {
 		home.unlock()
 		w.leave()
 		return false

@@ -16,8 +16,12 @@ const perP = false
 
 const plainStores = false
 
-// enter begins a critical section and returns its worker.
-func (r *registry) enter() *worker {
+// pin has nothing to do where workers are lent.
+func pin() int { return 0 }
+
+// worker takes a free worker, or gives nil when all are lent: the caller then
+// calls enterSlow.
+func (r *registry) worker(int) *worker {
 	for _, w := range *r.all.Load() {
 		if w.owner.Load() == 0 && w.owner.CompareAndSwap(0, 1) {
 			return w
@@ -35,7 +39,7 @@ func (r *registry) enterSlow() *worker {
 		r.mu.Lock()
 		r.add(true)
 		r.mu.Unlock()
-		if w := r.enter(); w != nil {
+		if w := r.worker(0); w != nil {
 			return w
 		}
 	}

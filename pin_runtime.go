@@ -31,21 +31,23 @@ const perP = true
 // publish32 and publish64 promise. On arm64 they are atomic stores (STLR).
 const plainStores = runtime.GOARCH == "amd64"
 
-// enter begins a critical section. It returns the worker of the current P, or
-// nil, still pinned, when the P has none: the caller then calls enterSlow.
-func (r *registry) enter() *worker {
-	p := procPin()
-	if t := *r.table.Load(); p < len(t) {
-		return t[p].Load()
+// pin keeps the goroutine on its P until leave.
+func pin() int { return procPin() }
+
+// worker gives the worker of the P that the caller is pinned to, or nil when
+// it has none: the caller then calls enterSlow, still pinned.
+func (r *registry) worker(p int) *worker {
+	if n, t := r.tableLen.Load(), r.table.Load(); uint64(p) < n {
+		// grow stores the longer table before its length: t[p] is inside it.
+		const word = unsafe.Sizeof(uintptr(0))
+		return (*worker)(atomic.LoadPointer((*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(t), uintptr(p)*word))))
 	}
 	return nil
 }
 
 // leave ends the critical section.
 func (w *worker) leave() {
-	if w.guest {
-		w.owner.Store(0)
-	}
+	publish32(&w.owner, 0) // of a guest; it means nothing to the others
 	procUnpin()
 }
 
@@ -61,8 +63,8 @@ func (r *registry) enterSlow() *worker {
 			procUnpin()
 			return r.borrow()
 		}
-		if t := *r.table.Load(); p < len(t) && t[p].Load() != nil {
-			return t[p].Load()
+		if w := r.worker(p); w != nil {
+			return w
 		}
 	}
 }
@@ -78,18 +80,19 @@ func (r *registry) grow() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := min(max(runtime.GOMAXPROCS(0), len(*r.table.Load())), r.limit)
-	old := *r.table.Load()
-	if n > len(old) {
-		t := make([]atomic.Pointer[worker], n)
-		for i := range old {
-			t[i].Store(old[i].Load())
-		}
-		r.table.Store(&t)
-		old = t
+	have := int(r.tableLen.Load())
+	n := min(max(runtime.GOMAXPROCS(0), have, p+1), r.limit)
+	slots := unsafe.Slice(r.table.Load(), have)
+	if n > have {
+		t := make([]*worker, n)
+		copy(t, slots)
+		r.table.Store(unsafe.SliceData(t))
+		r.tableLen.Store(uint64(n))
+		slots = t
 	}
-	if p < len(old) && old[p].Load() == nil {
-		old[p].Store(r.add(false))
+	slot := (*unsafe.Pointer)(unsafe.Pointer(&slots[p]))
+	if atomic.LoadPointer(slot) == nil {
+		atomic.StorePointer(slot, unsafe.Pointer(r.add(false)))
 	}
 }
 

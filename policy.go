@@ -9,47 +9,52 @@ package dualcache
 // read.
 //
 // Roles. Only the holder of the pass lock calls the methods, so there is no
-// concurrency in the policy but one: nodes die and are given out again under
-// it. Every change to a policy word is a compare-and-swap from what was looked
+// concurrency in the policy but two: nodes die and are given out again under
+// it, and readers raise ranks. Every change to a policy word is a compare-and-swap from what was looked
 // at; a change that comes late fails, or, if the new life's word looks the
 // same, changes a hint.
 //
 // The state of an entry is one word in its node, and this file alone knows
-// what is in it: rank (bits 0 and 1), region (bits 30 and 31; zero in a list,
-// see arena.go). A replacement inherits the word (rule 8).
+// what is in it: the rank (bits 0 and 1), a hint that there is a deadline (bit 30),
+// and a bit that says that the word is one, and not a link (bit 31; arena.go
+// I3). A replacement inherits the rank: it is not a new key (rule 8).
 type policy struct {
 	arena *arena
 	hand  uint32 // the slot looked at last; 1..made
 }
 
 const (
-	maxRank      = 3
-	rankBits     = 3
-	regionMain   = 1 << 30
-	firstPolicy  = regionMain // the word of a new entry
-	policyRegion = 3 << 30
+	maxRank  = 3
+	rankBits = 3
+
+	policyLive     = 1 << 31 // the node is in no list
+	policyDeadline = 1 << 30 // there is, or was in this life, a deadline
+
+	firstPolicy = policyLive // the word of a new entry
+
+	// A hit on an entry that reads so has nothing to tell and nothing to check.
+	policyQuiet     = policyLive | maxRank
+	policyQuietMask = policyLive | policyDeadline | rankBits
 )
 
 // hitInforms reports whether a hit on an entry with this policy word tells the
-// policy anything. In a skewed stream it seldom does, and readers then record
-// nothing. It may be called by anyone.
-func hitInforms(word uint32) bool { return word&rankBits < maxRank }
+// policy anything. In a skewed stream it seldom does, and readers then write
+// nothing. A word that is not live is a link: the node has just died.
+func hitInforms(word uint32) bool { return word&rankBits < maxRank && word&policyLive != 0 }
+
+// raiseRank notes a hit on a protected node whose word was just read. Readers
+// do this themselves, at most maxRank times between two turns of the hand (G4):
+// the node's line is in their cache, and would not be in the pass's. When
+// another has changed the word meanwhile, the hit goes unnoticed.
+func raiseRank(n *nodeHeader, word uint32) { n.policy.CompareAndSwap(word, word+1) }
 
 func rankOf(word uint32) uint32 { return word & rankBits }
 
-// hit notes an access to an entry, if it still is the one that was accessed.
-// It reports its rank then. A record may name a node that was dead already when
-// its reader left it: the word is then a link, which must not be touched.
-func (p *policy) hit(slot, state uint32) (rank uint32, ok bool) {
+// rank is that of an entry, if this life of it still lasts.
+func (p *policy) rank(slot, state uint32) (rank uint32, ok bool) {
 	n := p.arena.header(slot)
 	word := n.policy.Load()
-	if !stateLive(state) || word&policyRegion == 0 || n.state.Load() != state {
-		return 0, false
-	}
-	if !hitInforms(word) {
-		return rankOf(word), true
-	}
-	return rankOf(word + 1), n.policy.CompareAndSwap(word, word+1)
+	return rankOf(word), stateLive(state) && n.state.Load() == state
 }
 
 // inserted notes a new entry.
@@ -68,7 +73,7 @@ func (p *policy) victim() (slot, state uint32) {
 		}
 		n := p.arena.header(p.hand)
 		state, word := n.state.Load(), n.policy.Load()
-		if !stateLive(state) || word&policyRegion == 0 {
+		if !stateLive(state) || word&policyLive == 0 {
 			continue
 		}
 		if rankOf(word) == 0 {

@@ -100,11 +100,12 @@ type worker struct {
 
 // A registry knows the workers of one cache.
 type registry struct {
-	table atomic.Pointer[[]atomic.Pointer[worker]] // by P; see pin_runtime.go
-	all   atomic.Pointer[[]*worker]                // every worker there is; grows by copy under mu
-	limit int                                      // Ps with a worker of their own
-	sizes workerSizes
-	mu    sync.Mutex // guards growth; never held while pinned
+	table    atomic.Pointer[*worker]   // the first of tableLen, by P; see pin_runtime.go
+	tableLen atomic.Uint64             // stored after table, loaded before it
+	all      atomic.Pointer[[]*worker] // every worker there is; grows by copy under mu
+	limit    int                       // Ps with a worker of their own
+	sizes    workerSizes
+	mu       sync.Mutex // guards growth; never held while pinned
 }
 
 // workerSizes are the lengths of what a worker owns; they shrink with the
@@ -115,7 +116,6 @@ type workerSizes struct {
 
 func (r *registry) init(limit int, sizes workerSizes) {
 	r.limit, r.sizes = limit, sizes
-	r.table.Store(new([]atomic.Pointer[worker]))
 	r.all.Store(new([]*worker))
 }
 

@@ -62,17 +62,21 @@ const (
 	bucketLoad     = 8   // entries to a home bucket at full capacity
 	segmentHomes   = 448 // homes in a segment of a large index, and
 	segmentPool    = 64  // overflow buckets; together 32 KiB
+	minPool        = 16
 	maxChain       = 3
-	claimTries     = 16
+	claimTries     = 64
 	lockSpins      = 256 // a microsecond or so
 	bucketBytes    = 64
 	tagsInCtrl     = 0xffffffff
+	tagsFull       = everyByte // no place free
+	ctrlFull       = everyByte
 	ctrlLocked     = 1 << 32
 	ctrlOwned      = 1 << 33
 	ctrlLinkShift  = 48
 	ctrlLink       = 0xffff << ctrlLinkShift
 	everyByte      = 0x0101010101010101
 	everyHighBit   = 0x8080808080808080
+	everyLowBits   = 0x7f7f7f7f7f7f7f7f
 	ctrlHighBits   = 0x80808080
 	evictionPlaces = bucketPlaces * (maxChain + 1)
 )
@@ -98,16 +102,16 @@ func (b *bucket) slot(i int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(&b.slots), uintptr(i)*unsafe.Sizeof(b.slots[0])))
 }
 
-// broadcast puts the tag of a hash, 1 to 255, into each byte of a word.
-func broadcast(hash uint64) uint64 { return ((hash&0xff)*255>>8 + 1) * everyByte }
+// broadcast puts the tag of a hash, 1 to 127, into each byte of a word.
+func broadcast(hash uint64) uint64 { return ((hash&0x7f)*0x7f>>7 + 1) * everyByte }
 
-// match gives the places whose tag may be the broadcast one: bit 8i for place
-// i < 8, bit 8(i-8)+1 for the others. It may err on the side of matching.
+// match gives the places that have the broadcast tag: bit 8i+6 for place i < 8,
+// bit 8(i-8)+7 for the others. A tag has seven bits, so a byte of the sum has
+// its high bit clear exactly where the tags are equal, and none carries.
 func match(tags, ctrl, tag uint64) uint64 {
-	x, y := tags^tag, ctrl^tag
-	x = (x - everyByte) &^ x & everyHighBit
-	y = (y - everyByte) &^ y & ctrlHighBits
-	return x>>7 | y>>6
+	x := ((tags ^ tag) + everyLowBits) & everyHighBit
+	y := ((ctrl ^ tag) + everyLowBits) & ctrlHighBits
+	return (x>>1 | y) ^ (everyHighBit>>1 | ctrlHighBits)
 }
 
 // position is the place that the lowest bit of a match stands for.
@@ -151,15 +155,12 @@ func (b *bucket) empty() bool { return b.tags.Load() == 0 && b.ctrl.Load()&tagsI
 
 // freePlace finds a free place in one bucket.
 func (b *bucket) freePlace() (place, bool) {
-	m := match(b.tags.Load(), b.ctrl.Load(), 0)
-	if m == 0 {
-		return place{}, false
+	tags, ctrl := b.tags.Load(), b.ctrl.Load()
+	if m := match(tags, ctrlFull, 0); m != 0 {
+		return place{b, position(m)}, true
 	}
-	// The lowest match of either word is exact, the others may not be.
-	if low := m & everyByte; low != 0 {
-		m = low
-	}
-	return place{b, position(m)}, true
+	m := match(tagsFull, ctrl, 0)
+	return place{b, position(m)}, m != 0
 }
 
 type index struct {
@@ -168,6 +169,7 @@ type index struct {
 	homes    uint64         // home buckets in each
 	pool     uint64         // overflow buckets behind them
 	segments []unsafe.Pointer
+	made     atomic.Int64 // segments made one by one
 }
 
 // measure decides the numbers for a capacity.
@@ -175,34 +177,59 @@ func (x *index) measure(capacity int) {
 	homes := uint64(capacity+bucketLoad-1) / bucketLoad
 	x.count = (homes + segmentHomes - 1) / segmentHomes
 	x.homes = (homes + x.count - 1) / x.count
-	x.pool = max(segmentPool*x.homes/segmentHomes, min(x.homes, claimTries))
+	x.pool = max(segmentPool*x.homes/segmentHomes, min(x.homes, minPool))
 }
 
 func (x *index) init(capacity int) {
 	x.measure(capacity)
 	x.segments = make([]unsafe.Pointer, x.count)
+	for i := range x.segments {
+		x.segments[i] = unsafe.Pointer(&noSegment)
+	}
 	x.dir = unsafe.Pointer(unsafe.SliceData(x.segments))
 }
 
-// home finds the home bucket of a hash, or nil when its segment has not been
-// made.
+// noSegment stands for the segments that have not been made: it is empty for
+// ever, so that readers need not ask.
+var noSegment [segmentHomes]bucket
+
+// home finds the home bucket of a hash.
 func (x *index) home(hash uint64) *bucket {
 	const word = unsafe.Sizeof(uintptr(0))
 	n := hash >> 32 * x.count
 	// n>>32 < count, the length of the directory.
 	segment := atomic.LoadPointer((*unsafe.Pointer)(unsafe.Add(x.dir, uintptr(n>>32)*word)))
-	if segment == nil {
-		return nil
-	}
 	return (*bucket)(unsafe.Add(segment, uintptr(n&0xffffffff*x.homes>>32)*bucketBytes))
 }
 
-// makeHome is home for writers: it makes the segment. It allocates, and is not
-// called pinned.
+// segment gives the made segment of number i, or nil.
+func (x *index) segment(i uint64) unsafe.Pointer {
+	if p := atomic.LoadPointer(&x.segments[i]); p != unsafe.Pointer(&noSegment) {
+		return p
+	}
+	return nil
+}
+
+// segmentOf is segment for a hash.
+func (x *index) segmentOf(hash uint64) unsafe.Pointer { return x.segment(hash >> 32 * x.count >> 32) }
+
+// makeHome is home for writers: it makes the segment. The first sixteenth of
+// the segments are made one by one, then the rest in one block, which huge
+// pages can back. It allocates, and is not called pinned.
 func (x *index) makeHome(hash uint64) {
+	if x.segmentOf(hash) != nil {
+		return
+	}
 	i := hash >> 32 * x.count >> 32
-	if atomic.LoadPointer(&x.segments[i]) == nil {
-		atomic.CompareAndSwapPointer(&x.segments[i], nil, newSegment(int(x.homes+x.pool)))
+	n := int(x.homes + x.pool)
+	if x.made.Add(1) <= int64(x.count/16) {
+		atomic.CompareAndSwapPointer(&x.segments[i], unsafe.Pointer(&noSegment), newSegment(n))
+		return
+	}
+	block := newSegment(n * int(x.count))
+	for j := range x.segments {
+		segment := unsafe.Add(block, j*n*bucketBytes)
+		atomic.CompareAndSwapPointer(&x.segments[j], unsafe.Pointer(&noSegment), segment)
 	}
 }
 
@@ -215,13 +242,14 @@ func newSegment(n int) unsafe.Pointer {
 		off := -uintptr(unsafe.Pointer(&words[0])) % bucketBytes
 		return unsafe.Pointer(&words[off/8])
 	}
+	adviseHuge(unsafe.Pointer(&b[0]), uintptr(n)*bucketBytes)
 	return unsafe.Pointer(&b[0])
 }
 
 // eachHome calls f with every home bucket there is, until it returns false.
 func (x *index) eachHome(f func(*bucket) bool) {
 	for i := range x.segments {
-		segment := atomic.LoadPointer(&x.segments[i])
+		segment := x.segment(uint64(i))
 		for j := uint64(0); segment != nil && j < x.homes; j++ {
 			if !f((*bucket)(unsafe.Add(segment, uintptr(j)*bucketBytes))) {
 				return
@@ -235,7 +263,7 @@ func (x *index) eachHomeFrom(hash uint64, f func(*bucket) bool) {
 	n := hash >> 32 * x.count
 	first, from := n>>32, n&0xffffffff*x.homes>>32
 	for i := range x.count {
-		segment := atomic.LoadPointer(&x.segments[(first+i)%x.count])
+		segment := x.segment((first + i) % x.count)
 		for j := uint64(0); segment != nil && j < x.homes; j++ {
 			if !f((*bucket)(unsafe.Add(segment, uintptr((from+j)%x.homes)*bucketBytes))) {
 				return
@@ -372,7 +400,7 @@ func (b *bucket) shorten() {
 // waits for the world to start; rule 10.)
 func (c *Cache[K, V]) lockHome(hash uint64) *bucket {
 	b := c.index.home(hash)
-	if b == nil || !b.tryLock() {
+	if c.index.segmentOf(hash) == nil || !b.tryLock() {
 		return nil
 	}
 	if debug {
@@ -427,7 +455,7 @@ func (t *tier) promote(hash uint64, slot, state uint32, n *nodeHeader) {
 	if debug {
 		yield(pointAfterPromote)
 	}
-	if (n.state.Load()^state)&^stateDeadline != 0 {
+	if n.state.Load() != state {
 		word.CompareAndSwap(v, 0)
 	}
 }

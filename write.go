@@ -33,13 +33,13 @@ func (c *Cache[K, V]) set(key K, value V, deadline int64) {
 	resident := false
 	if slot, _ := c.find(w, hash, key); slot != 0 {
 		n := at[K, V](&c.arena, slot)
-		state := n.state.Load()
-		if c.valueKind != valueFixed && deadline == noDeadline && state&stateDeadline == 0 {
+		word := n.policy.Load()
+		if c.valueKind != valueFixed && deadline == noDeadline && word&(policyLive|policyDeadline) == policyLive {
 			if debug {
 				yield(pointInPlace)
 			}
 			c.store(n, value)
-			wake := c.noteHit(w, slot, state, n.policy.Load())
+			wake := c.noteHit(w, slot, &n.nodeHeader)
 			w.unprotect()
 			w.counts.sets.add(1)
 			w.leave()
@@ -125,12 +125,11 @@ func (c *Cache[K, V]) trySet(w *worker, slot uint32, hash uint64, key K, value V
 	n := at[K, V](&c.arena, slot)
 	n.key, n.value = key, value
 	publish64(&n.hash, hash)
-	state := n.state.Load()
+	policy := uint32(firstPolicy)
 	if deadline != noDeadline {
-		c.arena.setDeadline(slot, deadline)
-		state |= stateDeadline
-		publish32(&n.state, state)
+		policy |= policyDeadline
 	}
+	c.arena.setDeadline(slot, deadline)
 	home := c.lockHome(hash)
 	if home == nil {
 		c.unfill(n)
@@ -144,7 +143,7 @@ func (c *Cache[K, V]) trySet(w *worker, slot uint32, hash uint64, key K, value V
 		c.unfill(n)
 	case old != 0:
 		w.spares--
-		c.replace(w, home, p, old, slot)
+		c.replace(w, home, p, old, slot, policy)
 	case c.closed.Load():
 		home.unlock()
 		c.unfill(n)
@@ -155,16 +154,13 @@ func (c *Cache[K, V]) trySet(w *worker, slot uint32, hash uint64, key K, value V
 		result = outcomeNeedsPermit
 	default:
 		w.spares--
-		c.insert(w, home, slot, hash)
+		c.insert(w, home, slot, hash, policy)
 	}
 	return result
 }
 
 // unfill cleans a spare node that was filled and not used.
 func (c *Cache[K, V]) unfill(n *node[K, V]) {
-	if state := n.state.Load(); state&stateDeadline != 0 {
-		publish32(&n.state, state&^stateDeadline)
-	}
 	if c.pointers {
 		var key K
 		var value V
@@ -194,26 +190,20 @@ func (c *Cache[K, V]) locate(home *bucket, hash uint64, key K) (place, uint32) {
 // deadline allow: the value first (expiry.go I2).
 func (c *Cache[K, V]) updateInPlace(slot uint32, value V, deadline int64) bool {
 	n := at[K, V](&c.arena, slot)
-	state := n.state.Load()
-	if c.valueKind == valueFixed || deadline != noDeadline && state&stateDeadline == 0 {
+	if c.valueKind == valueFixed || deadline != noDeadline && n.policy.Load()&policyDeadline == 0 {
 		return false
 	}
 	c.store(n, value)
-	switch {
-	case deadline != noDeadline:
-		c.arena.setDeadline(slot, deadline)
-		c.arena.noteDeadline(slot, deadline)
-	case state&stateDeadline != 0:
-		n.state.Store(state &^ stateDeadline)
-	}
+	c.arena.setDeadline(slot, deadline)
+	c.arena.noteDeadline(slot)
 	return true
 }
 
 // replace puts a new node into the place of an old one of the same key. It
-// inherits the policy word: it is not a new key (rule 8).
-func (c *Cache[K, V]) replace(w *worker, home *bucket, p place, old, slot uint32) {
+// inherits what the policy knows: it is not a new key (rule 8).
+func (c *Cache[K, V]) replace(w *worker, home *bucket, p place, old, slot, policy uint32) {
 	o, n := c.arena.header(old), c.arena.header(slot)
-	publish32(&n.policy, o.policy.Load())
+	publish32(&n.policy, policy|o.policy.Load()&^policyDeadline)
 	c.kill(o)
 	publish32(p.b.slot(p.i), slot)
 	c.revive(n, slot)
@@ -226,9 +216,9 @@ func (c *Cache[K, V]) replace(w *worker, home *bucket, p place, old, slot uint32
 }
 
 // insert puts a new node into the index. The worker has a permit for it.
-func (c *Cache[K, V]) insert(w *worker, home *bucket, slot uint32, hash uint64) {
+func (c *Cache[K, V]) insert(w *worker, home *bucket, slot uint32, hash uint64, policy uint32) {
 	n := c.arena.header(slot)
-	publish32(&n.policy, firstPolicy)
+	publish32(&n.policy, policy)
 	p, ok := c.index.findFree(home, hash)
 	for !ok {
 		// The place may be lost again with the overflow bucket it was in.
@@ -248,17 +238,14 @@ func (c *Cache[K, V]) insert(w *worker, home *bucket, slot uint32, hash uint64) 
 
 // kill marks a node dead and ends its generation. The home is locked.
 func (c *Cache[K, V]) kill(n *nodeHeader) {
-	n.state.Store((n.state.Load()&^(stateDeadline) + stateGeneration) | stateDead)
+	n.state.Store(n.state.Load() + stateGeneration | stateDead)
 }
 
 // revive marks a node live once the index names it: tiers may give it out from
 // now on, and not before.
 func (c *Cache[K, V]) revive(n *nodeHeader, slot uint32) {
-	state := n.state.Load() &^ stateDead
-	publish32(&n.state, state)
-	if state&stateDeadline != 0 {
-		c.arena.noteDeadline(slot, c.arena.deadline(slot))
-	}
+	publish32(&n.state, n.state.Load()&^stateDead)
+	c.arena.noteDeadline(slot)
 }
 
 // unlinkLowest makes room in a chain that cannot grow: the entry of the lowest
@@ -325,7 +312,7 @@ func (c *Cache[K, V]) lockLife(slot, state uint32) *bucket {
 	if home == nil {
 		return nil
 	}
-	if (n.state.Load()^state)&^stateDeadline != 0 {
+	if n.state.Load() != state {
 		home.unlock()
 		return nil
 	}
@@ -433,7 +420,7 @@ func (c *Cache[K, V]) evictNear(hash uint64) bool {
 
 // waitHome is what a writer does, unpinned, that could not lock a home.
 func (c *Cache[K, V]) waitHome(hash uint64) {
-	if c.index.home(hash) == nil {
+	if c.index.segmentOf(hash) == nil {
 		c.index.makeHome(hash)
 		return
 	}
@@ -454,7 +441,7 @@ func (c *Cache[K, V]) refuse(hash uint64, key K) {
 func (c *Cache[K, V]) remove(hash uint64, key K) (bool, int64) {
 	for {
 		w := c.enter()
-		if c.index.home(hash) == nil {
+		if c.index.segmentOf(hash) == nil {
 			w.leave()
 			return false, noDeadline
 		}
@@ -470,10 +457,7 @@ func (c *Cache[K, V]) remove(hash uint64, key K) (bool, int64) {
 			w.leave()
 			return false, noDeadline
 		}
-		deadline := noDeadline
-		if c.arena.header(slot).state.Load()&stateDeadline != 0 {
-			deadline = c.arena.deadline(slot)
-		}
+		deadline := c.arena.deadline(slot)
 		c.unlink(w, home, slot)
 		w.counts.deletes.add(1)
 		c.returnPermit(w)

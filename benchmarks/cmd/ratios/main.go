@@ -157,7 +157,7 @@ func (o *options) run(t *table) error {
 	if len(names) == 0 {
 		return fmt.Errorf("no workload matches %q", o.work)
 	}
-	fmt.Printf("# %s %s/%s, %d CPUs; %d rounds of %v on %d builds; ratio: %s against impl, median and quartiles\n",
+	fmt.Fprintf(t.w, "# %s %s/%s, %d CPUs; %d rounds of %v on %d builds; ratio: %s against impl, median and quartiles\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(),
 		o.rounds, o.slice, o.builds, o.peers[0].Name)
 	for _, r := range reports() {

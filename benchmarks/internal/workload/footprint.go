@@ -22,8 +22,10 @@ type Footprint struct {
 }
 
 // Measure returns the footprint of one full cache of the given capacity,
-// averaged over several of them.
+// averaged over several of them. One of them is made and dropped beforehand, so
+// that what a program allocates but once is not charged to the cache.
 func Measure(peer peers.Peer, capacity, caches int) Footprint {
+	Filled(peer, capacity).Close()
 	bytes, objects := live()
 	list := make([]peers.Cache, caches)
 	for i := range list {
