@@ -115,6 +115,9 @@ func (x *hashing[K]) hash(key K) uint64 {
 }
 
 func (x *hashing[K]) hashSlow(key K) uint64 {
+	if unsafe.Sizeof(key) == unsafe.Sizeof("") && x.kind == hashString {
+		return xxh3.HashStringSeed(*(*string)(unsafe.Pointer(&key)), x.xor)
+	}
 	if x.mayPanic {
 		// A key whose dynamic type cannot be compared panics here, in the
 		// caller's frame, and not later under a pin.
@@ -123,8 +126,6 @@ func (x *hashing[K]) hashSlow(key K) uint64 {
 	// The sizes are checked by kindOf.
 	p := unsafe.Pointer(&key)
 	switch x.kind {
-	case hashString:
-		return xxh3.HashStringSeed(*(*string)(p), x.xor)
 	case hashInteger:
 		return mix(integer(p, unsafe.Sizeof(key)), x.xor, x.mul)
 	case hashMemory:
