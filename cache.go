@@ -151,7 +151,7 @@ func (c *Cache[K, V]) getSlow(w *worker, hash uint64, key K) (value V, ok bool) 
 	}
 	n := at[K, V](&c.arena, slot)
 	value = c.load(n)
-	wake := c.noteHit(w, slot, &n.nodeHeader)
+	wake := c.noteHit(w, slot, &n.nodeHeader, from)
 	w.unprotect()
 	w.counts.hits.add(1)
 	w.leave()
@@ -169,13 +169,13 @@ func (c *Cache[K, V]) getTimed(hash uint64, key K) (value V, ok bool) {
 	c.wake()
 	now := c.now()
 	w := c.enter()
-	slot, _ := c.find(w, hash, key)
+	slot, from := c.find(w, hash, key)
 	if slot != 0 {
 		d := c.arena.deadline(slot)
 		if ok = d == noDeadline || d > now; ok {
 			n := at[K, V](&c.arena, slot)
 			value = c.load(n)
-			c.noteHit(w, slot, &n.nodeHeader)
+			c.noteHit(w, slot, &n.nodeHeader, from)
 		}
 	}
 	w.unprotect()
@@ -250,15 +250,13 @@ func (c *Cache[K, V]) checkProtected(n *node[K, V]) {
 }
 
 // noteHit tells the policy of a hit on a protected node, and, where there are
-// tiers, the pass, which promotes. It reports whether the daemon must be woken
-// for that.
-func (c *Cache[K, V]) noteHit(w *worker, slot uint32, n *nodeHeader) (wake bool) {
-	word := n.policy.Load()
-	if !hitInforms(word) {
-		return false
+// tiers and it was not found in the first, the pass, which promotes. It reports
+// whether the daemon must be woken for that.
+func (c *Cache[K, V]) noteHit(w *worker, slot uint32, n *nodeHeader, from tierNumber) (wake bool) {
+	if word := n.policy.Load(); hitInforms(word) {
+		raiseRank(n, word)
 	}
-	raiseRank(n, word)
-	if !c.tiered {
+	if !c.tiered || from == inT1 {
 		return false
 	}
 	if w.hitQueue.offer(uint64(n.state.Load())<<32|uint64(slot)) == offerDropped {

@@ -31,7 +31,7 @@ func (c *Cache[K, V]) set(key K, value V, deadline int64) {
 	hash := c.hash(key)
 	w := c.enter()
 	resident := false
-	if slot, _ := c.find(w, hash, key); slot != 0 {
+	if slot, from := c.find(w, hash, key); slot != 0 {
 		n := at[K, V](&c.arena, slot)
 		word := n.policy.Load()
 		if c.valueKind != valueFixed && deadline == noDeadline && word&(policyLive|policyDeadline) == policyLive {
@@ -39,7 +39,7 @@ func (c *Cache[K, V]) set(key K, value V, deadline int64) {
 				yield(pointInPlace)
 			}
 			c.store(n, value)
-			wake := c.noteHit(w, slot, &n.nodeHeader)
+			wake := c.noteHit(w, slot, &n.nodeHeader, from)
 			w.unprotect()
 			w.counts.sets.add(1)
 			w.leave()
