@@ -286,15 +286,6 @@ func (a *arena) take(n int) nodeList {
 	}
 }
 
-// pop takes a node from w's magazine, or 0. Pinned.
-func (w *worker) pop() uint32 {
-	if w.spares == 0 {
-		return 0
-	}
-	w.spares--
-	return w.magazine[w.spares]
-}
-
 // give puts a clean node into w's magazine, or on the free stack when that is
 // full. Pinned.
 func (a *arena) give(w *worker, slot uint32) {

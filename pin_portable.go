@@ -11,9 +11,6 @@ import "sync/atomic"
 // ever were goroutines inside a section at one time. Everything is atomic, so
 // that the race detector sees the whole protocol.
 
-// perP says that workers belong to Ps. In portable builds they are lent.
-const perP = false
-
 const plainStores = false
 
 // pin has nothing to do where workers are lent.

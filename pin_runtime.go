@@ -23,9 +23,6 @@ func procPin() int
 //go:linkname procUnpin runtime.procUnpin
 func procUnpin()
 
-// perP says that workers belong to Ps. In portable builds they are lent.
-const perP = true
-
 // plainStores: on amd64 a plain store is a release store, and the compiler
 // keeps it in program order with sync/atomic operations, which is all that
 // publish32 and publish64 promise. On arm64 they are atomic stores (STLR).
