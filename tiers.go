@@ -399,8 +399,11 @@ func (b *bucket) shorten() {
 // stop-the-world may be waiting for a pinned spinner while the lock's holder
 // waits for the world to start; rule 10.)
 func (c *Cache[K, V]) lockHome(hash uint64) *bucket {
+	if c.index.segmentOf(hash) == nil { // before home: noSegment must not be locked
+		return nil
+	}
 	b := c.index.home(hash)
-	if c.index.segmentOf(hash) == nil || !b.tryLock() {
+	if !b.tryLock() {
 		return nil
 	}
 	if debug {

@@ -67,22 +67,6 @@ const (
 // setLocked takes over pinned, and unpins.
 func (c *Cache[K, V]) setLocked(w *worker, hash uint64, key K, value V, deadline int64, resident bool) {
 	for {
-		if !resident && w.permits == 0 {
-			taken := c.takePermits(w)
-			if taken && (c.permits.Load() >= c.lowWater || !c.crowded.Load()) {
-				continue
-			}
-			w.leave()
-			n := 0
-			if taken {
-				c.makeRoomAhead()
-			} else {
-				n = c.makeRoom(hash)
-			}
-			w = c.enter()
-			w.permits += n
-			continue
-		}
 		if w.spares == 0 {
 			w.leave()
 			nodes := c.supply()
@@ -101,16 +85,34 @@ func (c *Cache[K, V]) setLocked(w *worker, hash uint64, key K, value V, deadline
 			w = c.enter()
 			continue
 		}
+		if !resident && w.permits == 0 {
+			taken := c.takePermits(w)
+			if taken && (c.permits.Load() >= c.lowWater || !c.crowded.Load()) {
+				continue
+			}
+			w.leave()
+			n := 0
+			if taken {
+				c.makeRoomAhead()
+			} else {
+				n = c.makeRoom(hash)
+			}
+			w = c.enter()
+			w.permits += n
+			continue
+		}
 		switch c.trySet(w, slot, hash, key, value, deadline) {
 		case outcomeDone:
 			c.finishSet(w)
 			return
 		case outcomeClosed:
+			c.keepNoPermit(w)
 			w.leave()
 			return
 		case outcomeNeedsPermit:
 			resident = false
 		case outcomeLocked:
+			c.keepNoPermit(w)
 			w.leave()
 			c.waitHome(hash)
 			w = c.enter()
@@ -355,6 +357,15 @@ func (c *Cache[K, V]) takeSomePermits(limit int64) int {
 		if c.permits.CompareAndSwap(have, have-n) {
 			return int(n)
 		}
+	}
+}
+
+// keepNoPermit puts back what takePermits took for an insert that was not done,
+// as long as permits are taken one by one. Pinned.
+func (c *Cache[K, V]) keepNoPermit(w *worker) {
+	if w.permits > 0 && !c.crowded.Load() {
+		w.permits--
+		c.permits.Add(1)
 	}
 }
 
