@@ -444,6 +444,9 @@ func testTiers[V comparable](t *testing.T, value func(int) V) {
 		if v, ok := c.Get(1); !ok || v != value(i) {
 			t.Fatalf("Get after update %d of a promoted key = %v, %v", i, v, ok)
 		}
+		if w1, w2 := tierWords(c, c.hash(1)); c.valueKind == valueFixed && w1|w2 != 0 {
+			t.Fatalf("words after a replacement: %x, %x, want none", w1, w2)
+		}
 		if i%3 == 0 {
 			c.Sync() // the nodes of the old values are given out again
 		}
