@@ -244,6 +244,6 @@ func footprint[K comparable, V any](capacity, procs int, deadlines bool) int64 {
 		perNode += 8
 	}
 	worker := int64(unsafe.Sizeof(worker{})) + int64(8*(s.hits+s.inserts)+8*s.magazine)
-	return int64(unsafe.Sizeof(Cache[K, V]{})) + int64(capacity+s.reserve)*perNode +
+	return int64(unsafe.Sizeof(Cache[K, V]{})) + int64(capacity+2*s.reserve)*perNode +
 		int64(x.count*(x.homes+x.pool))*bucketBytes + int64(procs)*worker
 }

@@ -80,6 +80,9 @@ func (c *Cache[K, V]) start() {
 			c.daemonTick()
 		}
 	})
+	// A timer that is not set is not in the runtime's heap, and goes with the
+	// cache.
+	c.timer.Stop()
 }
 
 // daemonTick is what the timer runs.
@@ -94,7 +97,9 @@ func (c *Cache[K, V]) daemonTick() {
 		c.timer.Reset(c.poll)
 		return
 	}
-	c.timer.Reset(c.untilSweep())
+	if wait := c.untilSweep(); wait != time.Duration(farFuture) {
+		c.timer.Reset(wait)
+	}
 	if c.park() {
 		c.timer.Reset(c.poll)
 	}

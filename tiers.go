@@ -102,8 +102,10 @@ func (b *bucket) slot(i int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(&b.slots), uintptr(i)*unsafe.Sizeof(b.slots[0])))
 }
 
-// broadcast puts the tag of a hash, 1 to 127, into each byte of a word.
-func broadcast(hash uint64) uint64 { return ((hash&0x7f)*0x7f>>7 + 1) * everyByte }
+// broadcast puts the tag of a hash, 1 to 127, into each byte of a word. It is
+// made of the top bits of the low half: the lowest bits of a folded product are
+// uneven for a few seeds.
+func broadcast(hash uint64) uint64 { return (hash>>25&0x7f*0x7f>>7 + 1) * everyByte }
 
 // match gives the places that have the broadcast tag: bit 8i+6 for place i < 8,
 // bit 8(i-8)+7 for the others. A tag has seven bits, so a byte of the sum has
