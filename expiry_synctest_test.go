@@ -21,7 +21,7 @@ func TestExpiryIsExact(t *testing.T) {
 			if v, ok := c.Get(i); !ok || v != i {
 				t.Errorf("TTL %v: Get before the deadline = %d, %v, want %d", ttl, v, ok, i)
 			}
-			time.Sleep(1)
+			time.Sleep(1 * time.Nanosecond)
 			if v, ok := c.Get(i); ok {
 				t.Errorf("TTL %v: Get at the deadline = %d", ttl, v)
 			}

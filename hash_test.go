@@ -151,7 +151,8 @@ func checkSeeded[K comparable](t *testing.T, custom func(K) uint64, key func(int
 		if a.hash(key(i)) == b.hash(key(i)) {
 			same++
 		}
-		if a.hash(key(i)) != a.hash(key(i)) {
+		first, again := a.hash(key(i)), a.hash(key(i))
+		if first != again {
 			t.Errorf("%T: a key has two hashes", key(i))
 		}
 	}
@@ -397,3 +398,5 @@ func TestHasherMayPanicAndCallTheCache(t *testing.T) {
 	c.Sync()
 	checkConserved(t, c)
 }
+
+var _ = plainLong{b: 1, c: [3]uint16{1}} // there for their size
