@@ -26,7 +26,7 @@ func TestBadConfigs(t *testing.T) {
 		{config{Capacity: 1, TTL: -time.Second}, []string{"Config.TTL", "is -1s", "0"}},
 		{config{Capacity: 1, PollInterval: -1}, []string{"Config.PollInterval", "is -1ns", "0"}},
 		{config{Capacity: 1, FlushTicks: -2}, []string{"Config.FlushTicks", "is -2", "at least 1"}},
-		{config{Capacity: 1, FlushTicks: math.MaxInt32 + 1}, []string{"Config.FlushTicks", "is 2147483648", "at most 2147483647"}},
+		{config{Capacity: 1, FlushTicks: -2}, []string{"Config.FlushTicks", "is -2", "at most 2147483647"}},
 		{config{Capacity: 1, Workers: -1}, []string{"Config.Workers", "is -1", "at least 1"}},
 		{config{T1Slots: 5, TTL: -1}, []string{"Config.Capacity", "Config.T1Slots", "Config.TTL", "\n"}},
 	} {
