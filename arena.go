@@ -2,377 +2,230 @@ package dualcache
 
 import (
 	"reflect"
-	"runtime"
 	"sync/atomic"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/cpu"
 )
 
-// The arena: every entry lives in a node, every node in a slab, and a slot
-// number names a node. Index, tiers, queues and lists hold slot numbers, never
-// pointers, so that the garbage collector sees one object per slab instead of
-// one per entry; where K and V hold no pointers it does not look into slabs at
-// all.
+// The arena: where entries are. Keys and values lie in the buckets of the index
+// themselves, as in the sets of a processor's cache, so that a lookup touches
+// one place in memory and follows no pointer. A table is one block of buckets;
+// where K and V hold no pointers, the collector does not look into it.
 //
-// Slabs are made as entries come, up to the bound, and live as long as the
-// cache. Slot 0 names no node. All arithmetic on node addresses is here.
+//	bucket   head: six tags, marks, lock (tiers.go)     8 bytes
+//	         policy: a word for each place              24 bytes
+//	         places: six keys and values                6 x (K, V)
 //
-// Life of a node:
+// A bucket of uint64 pairs is two cache lines, and the first holds all that
+// decides and two of the six entries. DESIGN.md has the measurements that led
+// here from nodes behind slot numbers.
 //
-//	fresh ─┐
-//	free ──┴─► held ─► live ─► dead ─► retired ─► free
-//	        (magazine)   │                 ▲
-//	                     └ state: even     └ after a grace period (qsbr.go)
+// Life of a place:
 //
-//	field    written by                     read by
-//	state    under the home bucket's lock   tiers' readers, pass
-//	policy   pass while live; the holder    pass, readers (rank), lists
-//	         while held; as the link while
-//	         dead or free
-//	hash     the holder while held          pass, eviction
-//	key      the holder while held          protected readers, lock holders
-//	value    the holder while held; in      protected readers, lock holders
-//	         place while live (write.go)
+//	free ──► live ──► retired ──► free
+//	     (tag set) (tag cleared)  └ after a grace period (qsbr.go)
 //
-// (I1) A node is written by its holder only, between the magazine and the
-// index word that publishes it. Its reclaimer clears it after a grace period.
-// (I2) state is odd unless the node is in the index; every death raises the
-// generation, so (slot, state) names one life of a node.
-// (I3) While a node is in no list, the top bit of policy is set, so a policy
-// word never reads as a link: a late compare-and-swap of the pass or a reader
-// cannot damage a list.
+//	field     written by                        read by
+//	head      holder of the bucket's lock       readers, lockers
+//	policy    holder of the bucket's lock;      readers, pass, holder
+//	          while live also readers (hits)
+//	          and the pass
+//	key       holder of the lock, while free    readers inside a section
+//	value     the same; in place while live     readers inside a section
+//	          (write.go)
+//	position  holder of the home's lock; the    pass, holder
+//	          pass, by compare-and-swap
 //
-// Free nodes wait in a stack of slot numbers (Treiber, 1986) whose head carries
-// a counter against ABA, and in per-worker magazines (Bonwick & Adams, 2001).
-// All operations are lock-free.
+// (I1) A place is written only while it is free, by the holder of the bucket's
+// lock; its tag, stored last, publishes it.
+// (I2) A place is free only when a grace period has passed since its tag was
+// cleared: no reader can still be comparing or copying.
+// (I3) A late store of a reader that noted a hit may land in the policy word of
+// a retired place. The word then reads as live under a cleared tag, and the
+// next to look gives it a new stamp: it waits for another grace period.
+//
+// Slots. A slot number names a place of one table: table (4 bits), bucket (25),
+// place (3). 0 names none. A table's number is never used again, so a slot of a
+// table that is gone is known as such.
+//
+// All arithmetic on the addresses of buckets is here.
 
 type cachePad = cpu.CacheLinePad
 
-// nodeHeader is the part of a node that does not depend on K and V.
-type nodeHeader struct {
-	state  atomic.Uint32
-	policy atomic.Uint32
-	hash   atomic.Uint64
+const (
+	bucketPlaces = 6
+	placeBits    = 3
+	tableShift   = 28
+	maxTables    = 1 << (32 - tableShift)
+	maxHomes     = 1 << (tableShift - placeBits)
+)
+
+// MaxCapacity is the largest Capacity.
+const MaxCapacity = 1 << 27
+
+// Entries to a bucket when the cache is full, in tenths. The more, the less
+// memory, and the more entries lie next door. Large entries are dear in memory
+// and cheap, by comparison, to look for.
+const (
+	loadTenths      = 42
+	loadTenthsLarge = 50
+	largePlace      = 64
+)
+
+// bucketHead is the part of a bucket that does not depend on K and V.
+type bucketHead struct {
+	head   atomic.Uint64
+	policy [bucketPlaces]atomic.Uint32
 }
 
-type node[K comparable, V any] struct {
-	nodeHeader
+type place[K comparable, V any] struct {
 	key   K
 	value V
 }
 
-// State bits. The generation is in the bits above.
-const (
-	stateDead       = 1 << 0 // not in the index
-	stateGeneration = 1 << 1
-)
+type bucket[K comparable, V any] struct {
+	bucketHead
+	places [bucketPlaces]place[K, V]
+}
 
-func stateLive(s uint32) bool { return s&stateDead == 0 }
+// place is that of index i < bucketPlaces; callers get i from a match.
+func (b *bucket[K, V]) place(i int) *place[K, V] {
+	return (*place[K, V])(unsafe.Add(unsafe.Pointer(&b.places), uintptr(i)*unsafe.Sizeof(place[K, V]{})))
+}
 
-// MaxCapacity is the largest Capacity: slot numbers leave two bits to the
-// policy word.
-const MaxCapacity = 1 << 29
+// word is the policy word of place i < bucketPlaces.
+func (b *bucketHead) word(i int) *atomic.Uint32 {
+	return (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(&b.policy), uintptr(i)*unsafe.Sizeof(b.policy[0])))
+}
 
-// slabBytes is about what a slab takes: large enough that slabs are few, small
-// enough that a nearly empty cache is small.
-const slabBytes = 128 << 10
+// A table is one block of buckets. Its fields do not change once it is
+// published, but for old, moved and cursor (grow.go).
+type table struct {
+	base   unsafe.Pointer
+	homes  uint64
+	offset [maxDistance + 1]uint64
+	stride uintptr
+	number uint32
+	keep   any // the block, for the collector's type information
 
-// chunkBytes is about how much a growing arena allocates at once in the end,
-// and hugeWorth the size of a block from which huge pages are worth asking for.
-const (
-	chunkBytes = 16 << 20
-	hugeWorth  = 1 << 20
-)
+	position  []atomic.Uint32                 // by index: where the policy has listed the entry
+	hashes    []uint64                        // by index; only in a table that will be outgrown
+	deadlines []atomic.Pointer[deadlineChunk] // by index, in chunks
+	lives     []atomic.Uint32                 // by index; debug builds count the lives of a place
 
-// slabShift is the binary logarithm of the nodes in a slab. It is a constant
-// wherever the node's size is.
-func slabShift(nodeSize uintptr) uint {
-	switch {
-	case nodeSize <= slabBytes>>12:
-		return 12
-	case nodeSize <= slabBytes>>11:
-		return 11
-	case nodeSize <= slabBytes>>10:
-		return 10
-	case nodeSize <= slabBytes>>9:
-		return 9
-	case nodeSize <= slabBytes>>7:
-		return 7
-	case nodeSize <= slabBytes>>4:
-		return 4
+	old    atomic.Pointer[table] // the table that this one replaces, until it is empty
+	fenced atomic.Bool           // the barrier before the first move has been made
+	moved  atomic.Uint64         // homes that have been moved out of this table
+	cursor atomic.Uint64         // next home to be moved
+}
+
+// newTable makes a table. It allocates, and is not called pinned.
+func newTable[K comparable, V any](homes uint64, number uint32, outgrown bool) *table {
+	b := make([]bucket[K, V], homes)
+	places := homes * bucketPlaces
+	t := &table{
+		base:      unsafe.Pointer(unsafe.SliceData(b)),
+		homes:     homes,
+		offset:    steps(homes),
+		stride:    unsafe.Sizeof(b[0]),
+		number:    number,
+		keep:      b,
+		position:  make([]atomic.Uint32, places),
+		deadlines: make([]atomic.Pointer[deadlineChunk], (places+deadlineChunkLen-1)/deadlineChunkLen),
 	}
-	return 0
-}
-
-// An arena is the part of the node store that does not depend on K and V.
-type arena struct {
-	dir      unsafe.Pointer // of the first element of slabs
-	shift    uint
-	nodeSize uintptr
-	total    uint32 // slots there may ever be
-	slabs    []unsafe.Pointer
-	newSlab  func(nodes int) unsafe.Pointer
-
-	deadlines atomic.Pointer[deadlineTable] // nil until the first deadline
-
-	_    cachePad
-	made atomic.Uint32 // slots there are: 1..made
-	free atomic.Uint64 // head of the free stack: counter<<32 | slot
-	_    cachePad
-}
-
-func (a *arena) init(nodeSize uintptr, total int, newSlab func(nodes int) unsafe.Pointer) {
-	a.shift, a.nodeSize, a.total, a.newSlab = slabShift(nodeSize), nodeSize, uint32(total), newSlab
-	a.slabs = make([]unsafe.Pointer, total>>a.shift+1)
-	a.dir = unsafe.Pointer(unsafe.SliceData(a.slabs))
-}
-
-// at gives the node of a slot that has been made.
-func at[K comparable, V any](a *arena, slot uint32) *node[K, V] {
-	const word = unsafe.Sizeof(uintptr(0))
-	size := unsafe.Sizeof(node[K, V]{})
-	shift := slabShift(size)
-	// The directory is fixed in length, and a slot that was handed out is
-	// inside it: no bounds check.
-	slab := atomic.LoadPointer((*unsafe.Pointer)(unsafe.Add(a.dir, uintptr(slot>>shift)*word)))
-	return (*node[K, V])(unsafe.Add(slab, uintptr(slot&(1<<shift-1))*size))
-}
-
-// header is at for code that does not know K and V.
-func (a *arena) header(slot uint32) *nodeHeader {
-	slab := atomic.LoadPointer(&a.slabs[slot>>a.shift])
-	return (*nodeHeader)(unsafe.Add(slab, uintptr(slot&(1<<a.shift-1))*a.nodeSize))
-}
-
-// link is the word that chains a node that is dead, free or held.
-func (a *arena) link(slot uint32) *atomic.Uint32 { return &a.header(slot).policy }
-
-// makeFresh makes up to n new slots while there are no more than limit, and the
-// slabs they need. It allocates and is not called pinned.
-func (a *arena) makeFresh(n, limit int) nodeList {
-	for {
-		made := a.made.Load()
-		last := min(made+uint32(n), uint32(limit))
-		if last <= made {
-			return 0
-		}
-		for i := (made + 1) >> a.shift; i <= last>>a.shift; i++ {
-			a.makeSlab(int(i))
-		}
-		if !a.made.CompareAndSwap(made, last) {
-			continue
-		}
-		var l nodeList
-		for s := last; s > made; s-- {
-			a.header(s).state.Store(stateDead)
-			l = a.prepend(l, s)
-		}
-		return l
+	if outgrown {
+		t.hashes = make([]uint64, places)
 	}
-}
-
-// makeSlab makes sure that slab i is there, and with it as many of the
-// following as there are already, up to a chunk: large caches get their memory
-// in blocks that huge pages can back, small ones do not pay for it.
-func (a *arena) makeSlab(i int) {
-	if atomic.LoadPointer(&a.slabs[i]) != nil {
-		return
-	}
-	slabNodes := 1 << a.shift
-	slabs := min(max(i, 1), max(chunkBytes/int(a.nodeSize)>>a.shift, 1), len(a.slabs)-i)
-	nodes := min(slabs<<a.shift, int(a.total)+1-i<<a.shift)
-	chunk := a.newSlab(nodes)
-	adviseHuge(chunk, uintptr(nodes)*a.nodeSize)
-	for j := range slabs {
-		slab := unsafe.Add(chunk, uintptr(j*slabNodes)*a.nodeSize)
-		atomic.CompareAndSwapPointer(&a.slabs[i+j], nil, slab)
-	}
-}
-
-// A nodeList is a chain of nodes: length<<32 | first slot; zero is empty.
-type nodeList uint64
-
-func (l nodeList) head() uint32 { return uint32(l) }
-func (l nodeList) len() int     { return int(l >> 32) }
-
-// prepend puts a node of the caller's before a chain of the caller's.
-func (a *arena) prepend(l nodeList, slot uint32) nodeList {
-	a.link(slot).Store(l.head())
-	return nodeList(uint64(l.len()+1)<<32 | uint64(slot))
-}
-
-// last is the end of a chain that is not empty.
-func (a *arena) last(l nodeList) uint32 {
-	s := l.head()
-	for n := l.len(); n > 1; n-- {
-		s = a.link(s).Load()
-	}
-	return s
-}
-
-// join chains two lists of the caller's.
-func (a *arena) join(first, second nodeList) nodeList {
-	if first == 0 || second == 0 {
-		return first | second
-	}
-	a.link(a.last(first)).Store(second.head())
-	return nodeList(uint64(first.len()+second.len())<<32 | uint64(first.head()))
-}
-
-// push puts a chain on a stack that is only ever taken whole: no ABA.
-func (a *arena) push(stack *atomic.Uint64, l nodeList) {
-	last := a.last(l)
-	for {
-		old := stack.Load()
-		a.link(last).Store(nodeList(old).head())
-		pushed := uint64(l.len()+nodeList(old).len())<<32 | uint64(l.head())
-		if stack.CompareAndSwap(old, pushed) {
-			return
-		}
-	}
-}
-
-// retire hands a node that is out of the index and the tiers to the
-// reclaimers, and reports how many wait there with it.
-func (a *arena) retire(w *worker, slot uint32) int {
-	if debug && a.link(slot).Load()&policyLive == 0 {
-		panic("dualcache: a node is retired that is in a list")
-	}
-	for {
-		old := w.retired.Load()
-		a.link(slot).Store(nodeList(old).head())
-		l := uint64(nodeList(old).len()+1)<<32 | uint64(slot)
-		if w.retired.CompareAndSwap(old, l) {
-			return nodeList(l).len()
-		}
-	}
-}
-
-// release puts a chain of clean nodes on the free stack.
-func (a *arena) release(l nodeList) {
-	last := a.last(l)
-	for {
-		old := a.free.Load()
-		a.link(last).Store(uint32(old))
-		if a.free.CompareAndSwap(old, (old>>32+1)<<32|uint64(l.head())) {
-			return
-		}
-	}
-}
-
-// take pops up to n nodes from the free stack. It walks links that others may
-// pop and overwrite meanwhile: what it reads then may be no slot at all, which
-// (I3) and the counter tell.
-func (a *arena) take(n int) nodeList {
-	for {
-		head := a.free.Load()
-		first := uint32(head)
-		if first == 0 {
-			return 0
-		}
-		count, next := 0, first
-		for count < n && next != 0 && next <= a.total {
-			next = a.link(next).Load()
-			count++
-		}
-		if next > a.total {
-			continue
-		}
-		if a.free.CompareAndSwap(head, (head>>32+1)<<32|uint64(next)) {
-			return nodeList(uint64(count)<<32 | uint64(first))
-		}
-	}
-}
-
-// give puts a clean node into w's magazine, or on the free stack when that is
-// full. Pinned.
-func (a *arena) give(w *worker, slot uint32) {
-	if w.spares < len(w.magazine) {
-		w.magazine[w.spares] = slot
-		w.spares++
-		return
-	}
-	a.release(a.prepend(0, slot))
-}
-
-// giveAll is give for a chain.
-func (a *arena) giveAll(w *worker, l nodeList) {
-	for n, s := l.len(), l.head(); n > 0; n-- {
-		next := a.link(s).Load()
-		a.give(w, s)
-		s = next
-	}
-}
-
-// supply finds nodes for a writer that has none: free ones; else what a grace
-// period frees; else new ones. When there are none, because a reader has been
-// stopped while it held hazardAll, or a reclaimer has with all it had taken,
-// the writer yields; then makes nodes of the emergency reserve; and when those
-// are used up too, waits a little longer, and gives up: an empty list. It may
-// allocate and is not called pinned.
-func (c *Cache[K, V]) supply() nodeList {
-	n := c.workers.sizes.magazine
-	for try := range supplyTries {
-		if l := c.arena.take(n); l != 0 {
-			return l
-		}
-		// New nodes are dearer than a grace period once enough wait for one.
-		if c.retiredNodes() >= c.reclaimAt && c.reclaim() > 0 {
-			continue
-		}
-		limit := c.nodeLimit
-		if try >= supplyYields {
-			limit = int(c.arena.total)
-		}
-		if l := c.arena.makeFresh(n, limit); l != 0 {
-			return l
-		}
-		if c.reclaim() > 0 {
-			continue
-		}
-		if try < supplyYields {
-			runtime.Gosched()
-		} else {
-			time.Sleep(supplyPause)
-		}
-	}
-	return 0
-}
-
-const (
-	supplyYields = 64
-	supplyTries  = supplyYields + 20
-	supplyPause  = 100 * time.Microsecond
-)
-
-// retiredNodes counts what waits for a grace period.
-func (c *Cache[K, V]) retiredNodes() int {
-	n := nodeList(c.leftover.Load()).len()
-	for _, w := range *c.workers.all.Load() {
-		n += nodeList(w.retired.Load()).len()
-	}
-	return n
-}
-
-// clearNode wipes a node that nobody can reach, so that the collector can free
-// what its key and value refer to.
-func (c *Cache[K, V]) clearNode(slot uint32) {
-	n := at[K, V](&c.arena, slot)
 	if debug {
-		n.hash.Store(poison)
+		t.lives = make([]atomic.Uint32, places)
 	}
-	if c.pointers || debug {
-		var key K
-		var value V
-		n.key, n.value = key, value
-	}
+	adviseHuge(t.base, uintptr(homes)*t.stride)
+	return t
 }
 
-// poison is the hash of a freed node in debug builds: a reader that meets it
-// holds a node that was freed under it.
-const poison = 0xdeadbeefdeadbeef
+// homeOf is the number of the home bucket of a hash.
+func (t *table) homeOf(hash uint64) uint64 { return hash >> 32 * t.homes >> 32 }
+
+// at gives bucket b < homes.
+func (t *table) at(b uint64) *bucketHead {
+	return (*bucketHead)(unsafe.Add(t.base, uintptr(b)*t.stride))
+}
+
+// near is the bucket d steps from b: where entries of the home b go that do not
+// fit into it or the steps before.
+func (t *table) near(b uint64, d int) uint64 {
+	if b += t.offset[d]; b >= t.homes {
+		b -= t.homes
+	}
+	return b
+}
+
+// back is the home that bucket b is d steps from.
+func (t *table) back(b uint64, d int) uint64 {
+	if b < t.offset[d] {
+		b += t.homes
+	}
+	return b - t.offset[d]
+}
+
+// reach is how many steps from its home an entry may lie.
+func (t *table) reach() int { return int(min(maxDistance, t.homes-1)) }
+
+// steps gives the offset of each step. The first is next door, and the others are
+// further and further away: neighbours tend to be full together. In small tables
+// they are spread evenly.
+func steps(homes uint64) (offset [maxDistance + 1]uint64) {
+	for d := range uint64(len(offset)) {
+		if offset[d] = d * max(1, homes/(maxDistance+1)); homes > 1<<maxDistance {
+			offset[d] = 1<<d - 1
+		}
+	}
+	return offset
+}
+
+// bucketAt is at with the types.
+func bucketAt[K comparable, V any](t *table, b uint64) *bucket[K, V] {
+	return (*bucket[K, V])(unsafe.Add(t.base, uintptr(b)*unsafe.Sizeof(bucket[K, V]{})))
+}
+
+// A slot names a place. See above.
+type slot uint32
+
+func (t *table) slot(b uint64, i int) slot {
+	return slot(t.number<<tableShift | uint32(b)<<placeBits | uint32(i) + 1)
+}
+
+func (s slot) table() uint32  { return uint32(s) >> tableShift }
+func (s slot) bucket() uint64 { return uint64(uint32(s) & (1<<tableShift - 1) >> placeBits) }
+func (s slot) place() int     { return int(s&(1<<placeBits-1)) - 1 }
+func (s slot) index() uint64  { return s.bucket()*bucketPlaces + uint64(s.place()) }
+
+func index(b uint64, i int) uint64 { return b*bucketPlaces + uint64(i) }
+
+// homesFor is the number of buckets of a full cache.
+func homesFor(capacity int, placeSize uintptr) uint64 {
+	load := loadFor(placeSize)
+	return max(minHomes, (uint64(capacity)*10+load-1)/load)
+}
+
+func loadFor(placeSize uintptr) uint64 {
+	if placeSize > largePlace {
+		return loadTenthsLarge
+	}
+	return loadTenths
+}
+
+const (
+	// minHomes leaves room for retired places in the smallest caches.
+	minHomes = 4
+	// hugeWorth is the size of a block from which huge pages are worth asking for.
+	hugeWorth = 1 << 20
+)
+
+// wipe clears the key and value of a place that nobody can reach, so that the
+// collector can free what they refer to.
+func (p *place[K, V]) wipe() { *p = place[K, V]{} }
 
 // hasPointers reports whether values of type t refer to memory.
 func hasPointers(t reflect.Type) bool {

@@ -13,7 +13,7 @@ import (
 func litmus(rounds int, fence func()) (violations int) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
 	var w worker
-	_ = w.hazard.Load()
+	var b bucketHead
 	var word atomic.Uint32
 	var turn, answer atomic.Uint64 // each on lines that the other side spins on
 	var sawWord atomic.Uint32
@@ -21,7 +21,7 @@ func litmus(rounds int, fence func()) (violations int) {
 		for n := uint64(1); n <= uint64(rounds); n++ {
 			for turn.Load() < n {
 			}
-			w.protect(1, false)
+			w.protect(&b, false, false)
 			sawWord.Store(word.Load())
 			answer.Store(n)
 		}

@@ -7,17 +7,17 @@ import (
 	"unsafe"
 )
 
-// The front. A Get is: hash, enter, match tags, protect one node, compare its
+// The front. A Get is: hash, enter, protect the bucket, match tags, compare the
 // key, leave. Everything slow has a name and lives elsewhere: write.go (Set and
 // Delete), daemon.go (the maintenance pass), expiry.go, and for the structures
-// tiers.go (index), arena.go (nodes), qsbr.go (reclamation).
+// arena.go (buckets), tiers.go (index), qsbr.go (reclamation).
 
 // A Cache maps keys to values and holds at most Capacity of them. It is made
 // by New, Must or NewHeadless; the zero Cache is not ready for use. All
 // methods may be called by any number of goroutines at once, and after Close.
 type Cache[K comparable, V any] struct {
-	// Read-mostly: set by New, but for the pointers inside arena and registry
-	// that change when they grow.
+	// Read-mostly: set by New, but for the table, which grows, and quiet, which
+	// changes with every tick of the policy.
 	hashing[K]
 	valueKind valueKind
 	plain     bool // Get looks into the index at once; see getSlow
@@ -25,38 +25,53 @@ type Cache[K comparable, V any] struct {
 	tiered    bool // readers look at T1 and T2
 	pointers  bool // K or V refer to memory
 	workers   registry
-	index     index
-	arena     arena
+	table     atomic.Pointer[table]
+	quiet     atomic.Uint32 // the policy word of an entry that has nothing to tell
+	fade      uint32
 	t1, t2    tier
 
-	capacity  int
-	ttl       time.Duration
-	born      time.Time
-	nodeLimit int // nodes that are made without an emergency
-	reclaimAt int // retired nodes that are worth a grace period
-	batch     int // entries that a pass evicts at once for a writer
-	lowWater  int64
-	poll      time.Duration
-	flush     uint32
-	timer     *time.Timer // nil if headless
-	signal    chan struct{}
-	closed    atomic.Bool
-	coarse    atomic.Int64 // published time, or farFuture
-	awake     atomic.Uint32
-	crowded   atomic.Bool // the cache has been full since it was made or cleared
+	capacity   int
+	homes      uint64 // of a full cache
+	load       uint64 // tenths of an entry for each home
+	ttl        time.Duration
+	born       time.Time
+	batch      int // entries that a pass evicts at once for a writer
+	lowWater   int64
+	graceAfter uint64 // evictions that are worth a grace period
+	poll       time.Duration
+	flush      uint32
+	timer      *time.Timer // nil if headless
+	signal     chan struct{}
+	closed     atomic.Bool
+	timed      atomic.Bool  // there has been a deadline
+	coarse     atomic.Int64 // published time, or farFuture
+	awake      atomic.Uint32
+	crowded    atomic.Bool // the cache has been full since it was made or cleared
 
 	_       cachePad
 	permits atomic.Int64 // inserts that may be done, less those that workers hold
 	_       cachePad
 
-	// The pass lock guards policy and lastSweep.
-	passLock     atomic.Uint32
-	policy       policy
-	lastSweep    int64
-	idleTicks    int
+	// The pass lock guards what follows, up to the next comment.
+	passLock   atomic.Uint32
+	policy     policy
+	lastSweep  int64
+	idleTicks  int
+	sinceGrace uint64
+	limbo      []slot // retired places to be wiped
+	wipeNext   uint64 // homes that the walk of wipe has still to visit
+
+	// Anyone's.
+	limboLen     atomic.Int64
+	wipeAll      atomic.Bool // a walk is wanted
+	wiping       atomic.Bool // a walk is under way
+	graceWanted  atomic.Bool // a writer met a place that waits for a grace period
+	retiredSeen  atomic.Uint64
+	pending      atomic.Uint32 // see freeByHand
+	growing      atomic.Uint32
+	grace        grace
 	running      atomic.Int32 // daemon ticks in progress
 	clockWanted  atomic.Bool
-	leftover     atomic.Uint64 // nodeList: retired nodes that a reader held
 	gracePeriods atomic.Uint64
 	passes       atomic.Uint64
 }
@@ -88,71 +103,48 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	if !c.plain {
 		return c.getSlow(w, hash, key)
 	}
-	b := c.index.home(hash)
-	tags, ctrl := b.tags.Load(), b.ctrl.Load()
-	for m := match(tags, ctrl, broadcast(hash)); m != 0; m &= m - 1 {
-		word := b.slot(position(m))
-		slot := word.Load()
-		publish32(&w.hazard, slot) // protect: plain says how
-		if debug {
-			yield(pointReadCandidate)
-		}
-		if slot != word.Load() {
-			return c.getSlow(w, hash, key)
-		}
-		// Slot 0, of an entry that has just left, is no entry's node: its
-		// policy word is never quiet.
-		n := at[K, V](&c.arena, slot)
-		if debug {
-			c.checkProtected(n)
-		}
-		if n.key != key {
+	t := c.table.Load()
+	b := bucketAt[K, V](t, t.homeOf(hash))
+	publishAddress(&w.hazard, uintptr(unsafe.Pointer(b))) // protect: plain says how
+	head := b.head.Load()
+	for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
+		i := position(m)
+		p := b.place(i)
+		if p.key != key {
 			continue
 		}
-		if n.policy.Load()&policyQuietMask != policyQuiet {
+		if b.word(i).Load()&policyQuietMask != c.quiet.Load() {
 			return c.getSlow(w, hash, key)
 		}
-		value = c.load(n)
-		w.unprotect()
+		value = c.loadValue(p)
 		w.counts.hits.add(1)
 		w.leave()
 		return value, true
 	}
-	if ctrl&ctrlLink != 0 {
+	if head>>marksShift != 0 || t.old.Load() != nil || c.table.Load() != t {
 		return c.getSlow(w, hash, key)
 	}
-	w.unprotect()
 	w.counts.misses.add(1)
 	w.leave()
 	return value, false
 }
 
 // getSlow is Get where tiers are consulted or readers publish by atomic stores,
-// where a writer was in the way, where the chain is longer than one bucket, and
-// where the policy is told or a deadline looked at. Entered pinned.
+// where entries of this home lie next door, where the table grows, and where the
+// policy is told or a deadline looked at. Entered pinned.
 func (c *Cache[K, V]) getSlow(w *worker, hash uint64, key K) (value V, ok bool) {
-	slot, from := c.find(w, hash, key)
-	if slot == 0 {
-		w.unprotect()
+	s, from := c.find(w, hash, key, false)
+	if !s.found() {
 		w.counts.misses.add(1)
 		w.leave()
 		return value, false
 	}
-	switch from {
-	case inT1:
-		w.counts.hitsT1.add(1)
-	case inT2:
-		w.counts.hitsT2.add(1)
-	}
-	if d := c.arena.deadline(slot); d != noDeadline && !c.surelyLive(d) {
-		w.unprotect()
+	if d := s.t.deadline(s.index()); d != noDeadline && !c.surelyLive(d) {
 		w.leave()
 		return c.getTimed(hash, key)
 	}
-	n := at[K, V](&c.arena, slot)
-	value = c.load(n)
-	wake := c.noteHit(w, slot, &n.nodeHeader, from)
-	w.unprotect()
+	value = c.loadAt(w, s)
+	wake := c.noteHit(w, hash, s, from)
 	w.counts.hits.add(1)
 	w.leave()
 	if wake {
@@ -169,17 +161,10 @@ func (c *Cache[K, V]) getTimed(hash uint64, key K) (value V, ok bool) {
 	c.wake()
 	now := c.now()
 	w := c.enter()
-	slot, from := c.find(w, hash, key)
-	if slot != 0 {
-		d := c.arena.deadline(slot)
-		if ok = d == noDeadline || d > now; ok {
-			n := at[K, V](&c.arena, slot)
-			value = c.load(n)
-			c.noteHit(w, slot, &n.nodeHeader, from)
-		}
-	}
-	w.unprotect()
-	if ok {
+	s, from := c.find(w, hash, key, false)
+	if ok = s.found() && !s.t.expired(s.index(), now); ok {
+		value = c.loadAt(w, s)
+		c.noteHit(w, hash, s, from)
 		w.counts.hits.add(1)
 	} else {
 		w.counts.misses.add(1)
@@ -188,81 +173,34 @@ func (c *Cache[K, V]) getTimed(hash uint64, key K) (value V, ok bool) {
 	return value, ok
 }
 
-// find looks a key up and returns its slot, protected, or 0. Pinned; the
-// caller unprotects.
-func (c *Cache[K, V]) find(w *worker, hash uint64, key K) (uint32, tierNumber) {
-	if c.tiered {
-		if slot, from := c.lookTiers(w, hash, key); slot != 0 {
-			return slot, from
-		}
-	}
-	b := c.index.home(hash)
-	tag := broadcast(hash)
-	for hops := 0; ; hops++ {
-		tags, ctrl := b.tags.Load(), b.ctrl.Load()
-		for m := match(tags, ctrl, tag); m != 0; m &= m - 1 {
-			slot := c.hold(w, b.slot(position(m)))
-			if slot != 0 && at[K, V](&c.arena, slot).key == key {
-				return slot, inIndex
-			}
-		}
-		if ctrl&ctrlLink == 0 || hops == maxChain {
-			return 0, inIndex
-		}
-		b = b.next(ctrl)
-	}
-}
-
-// hold loads a word of the index and protects the node it names.
-func (c *Cache[K, V]) hold(w *worker, word *atomic.Uint32) uint32 {
-	slot := word.Load()
-	for range hazardRetries {
-		if slot == 0 {
-			return 0
-		}
-		w.protect(slot, c.fenced)
-		if debug {
-			yield(pointReadCandidate)
-		}
-		again := word.Load()
-		if again == slot {
-			if debug {
-				c.checkProtected(at[K, V](&c.arena, slot))
-			}
-			return slot
-		}
-		slot = again
-	}
-	w.protect(hazardAll, c.fenced)
-	return word.Load()
-}
-
-// checkProtected is the detector of the debug builds: a node that a reader
-// holds has not been freed.
-func (c *Cache[K, V]) checkProtected(n *node[K, V]) {
-	if n.hash.Load() == poison {
-		panic("dualcache: a reader holds a freed node")
-	}
-	yield(pointReadProtected)
-	if n.hash.Load() == poison {
-		panic("dualcache: a node was freed under its reader")
-	}
-}
-
-// noteHit tells the policy of a hit on a protected node, and, where there are
+// noteHit tells the policy of a hit on a protected entry, and, where there are
 // tiers and it was not found in the first, the pass, which promotes. It reports
 // whether the daemon must be woken for that.
-func (c *Cache[K, V]) noteHit(w *worker, slot uint32, n *nodeHeader, from tierNumber) (wake bool) {
-	if word := n.policy.Load(); hitInforms(word) {
-		raiseRank(n, word)
+func (c *Cache[K, V]) noteHit(w *worker, hash uint64, s spot, from tierNumber) (wake bool) {
+	c.noteAccess(s.word())
+	switch from {
+	case inT1:
+		w.counts.hitsT1.add(1)
+		return false
+	case inT2:
+		w.counts.hitsT2.add(1)
 	}
-	if !c.tiered || from == inT1 {
+	if !c.tiered {
 		return false
 	}
-	if w.hitQueue.offer(uint64(n.state.Load())<<32|uint64(slot)) == offerDropped {
+	if w.hitQueue.offer(hash<<32|uint64(s.slot())) == offerDropped {
 		w.counts.droppedHits.add(1)
 	}
 	return c.awake.Load() == 0
+}
+
+// loadAt reads the value of a protected place.
+func (c *Cache[K, V]) loadAt(w *worker, s spot) V {
+	value := c.loadValue(placeAt[K, V](s))
+	if debug {
+		w.checkLife(s)
+	}
+	return value
 }
 
 // A valueKind says how values may change in place.
@@ -277,21 +215,20 @@ const (
 // valueKindOf tells how values of type V may be updated. Words of one and two
 // bytes have no atomic store of their own in Go.
 func valueKindOf[K comparable, V any]() valueKind {
-	var n node[K, V]
+	var p place[K, V]
 	t := reflect.TypeFor[V]()
 	switch size := t.Size(); {
 	case t.Kind() == reflect.Pointer || t.Kind() == reflect.Map || t.Kind() == reflect.Chan ||
 		t.Kind() == reflect.Func || t.Kind() == reflect.UnsafePointer:
 		return valuePointer
-	case size != 4 && size != 8 || hasPointers(t) || unsafe.Offsetof(n.value)%size != 0:
+	case size != 4 && size != 8 || hasPointers(t) || unsafe.Offsetof(p.value)%size != 0:
 		return valueFixed
 	}
 	return valueWord
 }
 
-// load reads the value of a protected node: one atomic load where it may be
-// stored in place meanwhile.
-func (c *Cache[K, V]) load(n *node[K, V]) V {
+// loadValue is one atomic load where the value may be stored in place meanwhile.
+func (c *Cache[K, V]) loadValue(n *place[K, V]) V {
 	p := unsafe.Pointer(&n.value)
 	switch c.valueKind {
 	case valueWord: // valueKindOf has checked size and alignment
@@ -312,11 +249,11 @@ func (c *Cache[K, V]) load(n *node[K, V]) V {
 	return n.value
 }
 
-// store changes the value of a protected node, or of one whose home is locked,
+// store changes the value of a protected entry, or of one whose home is locked,
 // in place. It is a full barrier (XCHG on amd64), so the value is visible
 // everywhere when the Set returns; for pointers it is the collector's write
 // barrier too.
-func (c *Cache[K, V]) store(n *node[K, V], value V) {
+func (c *Cache[K, V]) store(n *place[K, V], value V) {
 	p := unsafe.Pointer(&n.value)
 	switch {
 	case c.valueKind == valuePointer && unsafe.Sizeof(value) == unsafe.Sizeof(uintptr(0)):

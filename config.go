@@ -142,21 +142,28 @@ func construct[K comparable, V any](cfg Config[K, V]) *Cache[K, V] {
 		pointers:  hasPointers(reflect.TypeOf(&key).Elem()) || hasPointers(reflect.TypeOf(&value).Elem()),
 	}
 	size := sizesFor(cfg.Capacity, runtime.GOMAXPROCS(0))
-	c.reclaimAt, c.batch, c.lowWater = size.reclaimAt, size.batch, size.lowWater
+	c.batch, c.lowWater, c.graceAfter = size.batch, size.lowWater, size.graceAfter
 	c.fenced = cfg.Capacity < fencedBelow || !asymmetric()
 	c.hashing.init(cfg.Hasher)
-	c.workers.init(min(orElse(cfg.Workers, maxWorkers), maxWorkers), size.workerSizes)
-	c.index.init(cfg.Capacity)
-	c.arena.init(unsafe.Sizeof(node[K, V]{}), cfg.Capacity+2*size.reserve, func(n int) unsafe.Pointer {
-		return unsafe.Pointer(unsafe.SliceData(make([]node[K, V], n)))
-	})
 	c.t1.init(cfg.T1Slots)
 	c.t2.init(cfg.T2Slots)
 	c.tiered = cfg.T1Slots > 0 || cfg.T2Slots > 0
-	c.plain = !c.tiered && (!c.fenced || !plainStores)
+	c.plain = !c.tiered && !c.fenced && plainStores && !debug
+	if !c.tiered {
+		size.hits = 0
+	}
+	if !c.pointers {
+		size.wipes = 0
+	}
+	c.workers.init(min(orElse(cfg.Workers, maxWorkers), maxWorkers), size.workerSizes)
+	placeSize := unsafe.Sizeof(place[K, V]{})
+	c.homes, c.load = homesFor(cfg.Capacity, placeSize), loadFor(placeSize)
+	first := firstTable(c.homes)
+	c.table.Store(newTable[K, V](first, 0, first < c.homes))
 	c.permits.Store(int64(cfg.Capacity))
-	c.nodeLimit = cfg.Capacity + size.reserve
-	c.policy.arena = &c.arena
+	c.policy.init(&c.table, cfg.Capacity, c.evictListed)
+	c.fade = c.policy.fade
+	c.quiet.Store(quietAt(0))
 	c.coarse.Store(farFuture)
 	return c
 }
@@ -175,34 +182,29 @@ const fencedBelow = 1024
 // sizes are what the capacity and the number of Ps decide.
 type sizes struct {
 	workerSizes
-	reclaimAt int   // retired nodes that are worth a grace period
-	batch     int   // entries evicted at once for a writer
-	lowWater  int64 // permits below which a writer makes room ahead of need
-	reserve   int   // nodes beyond the capacity
+	batch      int    // entries evicted at once for a writer
+	lowWater   int64  // permits below which a writer makes room ahead of need
+	graceAfter uint64 // evictions that are worth a grace period
 }
 
 // sizesFor keeps what lies unused within bounds: records that have not been
 // applied, at most about an eighth of the capacity; permits that workers keep,
-// a thirty-second.
-//
-// Nodes are Capacity, plus a reserve for those in magazines and those that wait
-// for a grace period: C/8, at least 64 and at most 1024, and up to 66 for each
-// P. As many again may be made in an emergency (see supply).
+// a thirty-second; places that wait for a grace period, where a third of all
+// places is free, about as much.
 func sizesFor(capacity, procs int) sizes {
 	s := sizes{
 		workerSizes: workerSizes{
-			hits:     powerOfTwo(capacity/(8*procs), 4, 64),
-			inserts:  powerOfTwo(capacity/(8*procs), 4, 32),
-			magazine: min(max(capacity/(16*procs), 1), 32),
-			permits:  min(max(capacity/(32*procs), 1), 32),
+			hits:    powerOfTwo(capacity/(8*procs), 4, 64),
+			inserts: powerOfTwo(capacity/(8*procs), 4, 32),
+			wipes:   powerOfTwo(capacity/procs, 8, 256),
+			permits: min(max(capacity/(32*procs), 1), 32),
 		},
-		reclaimAt: min(max(capacity/32, 8), 256),
-		batch:     min(max(capacity/256, 1), 64),
+		batch:      min(max(capacity/256, 1), 64),
+		graceAfter: uint64(min(max(capacity/32, 8), 1024)),
 	}
 	if capacity >= 4096 {
 		s.lowWater = int64(s.batch)
 	}
-	s.reserve = 4*max(s.reclaimAt, 16) + procs*(2*s.magazine+2)
 	return s
 }
 
@@ -215,8 +217,8 @@ func powerOfTwo(n, low, high int) int {
 }
 
 // WithMemoryBudget derives a configuration from the memory that the cache may
-// take: the largest Capacity whose nodes, index and, if ttl is not 0, deadlines
-// fit into budget bytes. What keys and values refer to (the bytes of strings,
+// take: the largest Capacity whose entries and, if ttl is not 0, deadlines fit into
+// budget bytes. What keys and values refer to (the bytes of strings,
 // the targets of pointers) is not counted. A budget too small for one entry
 // gives Capacity 0, which New reports.
 func WithMemoryBudget[K comparable, V any](budget int64, ttl time.Duration) Config[K, V] {
@@ -237,13 +239,12 @@ func WithMemoryBudget[K comparable, V any](budget int64, ttl time.Duration) Conf
 // it against measurement.
 func footprint[K comparable, V any](capacity, procs int, deadlines bool) int64 {
 	s := sizesFor(capacity, procs)
-	var x index
-	x.measure(capacity)
-	perNode := int64(unsafe.Sizeof(node[K, V]{}))
+	homes := int64(homesFor(capacity, unsafe.Sizeof(place[K, V]{})))
+	perHome := int64(unsafe.Sizeof(bucket[K, V]{})) + bucketPlaces*4 + historyWays*4
 	if deadlines {
-		perNode += 8
+		perHome += bucketPlaces * 8
 	}
-	worker := int64(unsafe.Sizeof(worker{})) + int64(8*(s.hits+s.inserts)+8*s.magazine)
-	return int64(unsafe.Sizeof(Cache[K, V]{})) + int64(capacity+2*s.reserve)*perNode +
-		int64(x.count*(x.homes+x.pool))*bucketBytes + int64(procs)*worker
+	worker := int64(unsafe.Sizeof(worker{})) + int64(8*(s.hits+s.inserts+s.wipes))
+	lists := int64(capacity) * 9 // main and a window of a tenth, in chunks
+	return int64(unsafe.Sizeof(Cache[K, V]{})) + homes*perHome + lists + 1024 + int64(procs)*worker
 }

@@ -17,9 +17,9 @@ func TestBadConfigs(t *testing.T) {
 		cfg  config
 		want []string
 	}{
-		{config{}, []string{"Config.Capacity", "is 0", "1 to 536870912"}},
+		{config{}, []string{"Config.Capacity", "is 0", "1 to 134217728"}},
 		{config{Capacity: -5}, []string{"Config.Capacity", "is -5", "1 to"}},
-		{config{Capacity: MaxCapacity + 1}, []string{"Config.Capacity", "is 536870913", "1 to 536870912"}},
+		{config{Capacity: MaxCapacity + 1}, []string{"Config.Capacity", "is 134217729", "1 to 134217728"}},
 		{config{Capacity: 1, T1Slots: 100}, []string{"Config.T1Slots", "is 100", "power of two", "4096"}},
 		{config{Capacity: 1, T1Slots: 8192}, []string{"Config.T1Slots", "is 8192", "power of two", "4096"}},
 		{config{Capacity: 1, T2Slots: 3}, []string{"Config.T2Slots", "is 3", "power of two"}},
@@ -84,7 +84,7 @@ func TestSmallCapacities(t *testing.T) {
 			}
 		}
 		c.Sync()
-		checkConserved(t, c)
+		invariants(t, c)
 	}
 }
 

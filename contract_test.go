@@ -10,74 +10,6 @@ import (
 	"testing"
 )
 
-// invariants checks a cache that nobody uses: every permit is somewhere (rule
-// 16), every word of the index names one live node that belongs there, and no
-// node is lost (traps 4, 6 and 11).
-func invariants[K comparable, V any](t *testing.T, c *Cache[K, V]) {
-	t.Helper()
-	// A tick under way may hold nodes that are in no list.
-	for c.running.Load() != 0 || c.timer != nil && c.awake.Load() != 0 && !c.closed.Load() {
-		runtime.Gosched()
-	}
-	permits, spare := int(c.permits.Load()), 0
-	seen := map[uint32]string{}
-	note := func(slot uint32, where string) {
-		if was, ok := seen[slot]; ok {
-			t.Fatalf("slot %d is in %s and in %s", slot, was, where)
-		}
-		seen[slot] = where
-	}
-	walk := func(l nodeList, where string) {
-		for s, n := l.head(), l.len(); n > 0; n-- {
-			note(s, where)
-			s = c.arena.link(s).Load()
-		}
-	}
-	for _, w := range *c.workers.all.Load() {
-		permits += w.permits
-		spare += w.spares
-		for _, s := range w.magazine[:w.spares] {
-			note(s, "a magazine")
-		}
-		walk(nodeList(w.retired.Load()), "a retired list")
-	}
-	walk(nodeList(c.leftover.Load()), "the leftover list")
-	for s := uint32(c.arena.free.Load()); s != 0; s = c.arena.link(s).Load() {
-		note(s, "the free stack")
-	}
-	live := 0
-	c.index.eachHome(func(home *bucket) bool {
-		for b := home; ; {
-			for i := range b.slots {
-				s := b.slots[i].Load()
-				if s == 0 {
-					continue
-				}
-				live++
-				note(s, "the index")
-				h := c.arena.header(s)
-				if !stateLive(h.state.Load()) || c.index.home(h.hash.Load()) != home {
-					t.Fatalf("slot %d: state %x, in a bucket that is not its own: %v", s, h.state.Load(), c.index.home(h.hash.Load()) != home)
-				}
-			}
-			ctrl := b.ctrl.Load()
-			if ctrl&ctrlLink == 0 {
-				return true
-			}
-			b = b.next(ctrl)
-		}
-	})
-	if c.Len() != live {
-		t.Fatalf("Len is %d, the index has %d", c.Len(), live)
-	}
-	if permits+live != c.capacity {
-		t.Fatalf("%d permits and %d entries, want %d together", permits, live, c.capacity)
-	}
-	if made := int(c.arena.made.Load()); len(seen) != made {
-		t.Fatalf("%d nodes found, %d made", len(seen), made)
-	}
-}
-
 // TestModel runs random operations against a map: the cache may miss, but never
 // gives a value that was not the last one set. The degenerate hasher makes all
 // keys meet in few buckets. Guards: key comparison after a tag match (trap 3),
@@ -148,8 +80,8 @@ func TestFillsToCapacity(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if got := c.Len(); got != capacity && capacity < 10000 {
-			t.Errorf("Len is %d after %d keys", got, capacity)
+		if got := c.Len(); got < capacity-capacity/10000 {
+			t.Errorf("Len is %d after %d keys: %+v", got, capacity, c.Stats())
 		}
 		missing := 0
 		for k := range capacity {
@@ -157,7 +89,7 @@ func TestFillsToCapacity(t *testing.T) {
 				missing++
 			}
 		}
-		// A chain of one home in some tens of thousands may be too long.
+		// One in a hundred thousand finds all buckets within its reach full.
 		if missing > capacity/10000 {
 			t.Errorf("%d of %d keys are missing", missing, capacity)
 		}
@@ -170,7 +102,7 @@ type versioned struct{ a, b, c, d uint64 }
 
 // TestCoherent (G1, G2): versions of a key never go backwards, values are never
 // torn, and a finished Set is seen. Guards: the order of a retirement, the
-// hazard and its check, one node per value.
+// hazard, a place of its own for each value.
 func TestCoherent(t *testing.T) {
 	for _, procs := range []int{1, 2, 8} {
 		for _, tiers := range []int{-1, 64} {
@@ -249,8 +181,8 @@ func coherent(t *testing.T, tiers int) {
 
 // TestStalls (G3, G5, G6): with a reader stopped inside its critical section,
 // then with the holder of the pass lock stopped, every Set completes and is
-// seen, Len keeps its bound, and no more nodes are made than documented.
-// Guards: hazards instead of epochs; evictNear.
+// seen, and Len keeps its bound.
+// Guards: freeByHand beside grace periods; evictNear.
 func TestStalls(t *testing.T) {
 	for _, capacity := range []int{10, 10000} {
 		t.Run(fmt.Sprint("reader/", capacity), func(t *testing.T) {
@@ -283,11 +215,10 @@ func holdReader(c *Cache[int, string], key int) (release func()) {
 	finished := make(chan struct{})
 	go func() {
 		w := c.enter()
-		c.find(w, hash, key)
+		c.find(w, hash, key, false)
 		held.Store(true)
 		for !stop.Load() {
 		}
-		w.unprotect()
 		w.leave()
 		close(finished)
 	}()
@@ -316,8 +247,8 @@ func stalledSets(t *testing.T, c *Cache[int, string]) {
 			return
 		}
 	}
-	if made := int(c.arena.made.Load()); made > c.nodeLimit {
-		t.Errorf("%d nodes made, limit %d", made, c.nodeLimit)
+	if t2 := c.table.Load(); t2.homes != c.homes {
+		t.Errorf("a full cache has %d buckets, want %d", t2.homes, c.homes)
 	}
 	if n := c.Stats().Refusals; n != 0 {
 		t.Errorf("%d refusals", n)

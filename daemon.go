@@ -147,11 +147,12 @@ func (c *Cache[K, V]) untilSweep() time.Duration {
 // pendingWork reports whether any record or node waits for the daemon.
 func (c *Cache[K, V]) pendingWork() bool {
 	for _, w := range *c.workers.all.Load() {
-		if w.hitQueue.pending()+w.insertQueue.pending() > 0 || w.retired.Load() != 0 {
+		if w.hitQueue.pending()+w.insertQueue.pending()+w.wipeQueue.pending() > 0 {
 			return true
 		}
 	}
-	return c.leftover.Load() != 0 || c.clockWanted.Load()
+	return c.limboLen.Load() != 0 || c.wipeAll.Load() || c.wiping.Load() || c.clockWanted.Load() ||
+		c.table.Load().old.Load() != nil
 }
 
 func (c *Cache[K, V]) lockPass() bool {
@@ -173,7 +174,7 @@ func (c *Cache[K, V]) tick() (more bool) {
 	}
 	c.passes.Add(1)
 	applied := c.drain(true)
-	if c.arena.deadlines.Load() != nil {
+	if c.timed.Load() {
 		c.tickClock()
 	}
 	// Readers that want the time keep the daemon awake for a while.
@@ -185,9 +186,95 @@ func (c *Cache[K, V]) tick() (more bool) {
 		c.idleTicks = max(c.idleTicks-1, 0)
 	}
 	more = applied > 0 || c.coarse.Load() != farFuture && c.idleTicks < clockTicks
+	c.wipe(wipesPerTick)
 	c.unlockPass()
-	c.reclaim()
+	c.tickGrace()
+	c.moveSome(c.table.Load(), movesPerTick)
 	return more || c.pendingWork()
+}
+
+// tickGrace goes on with grace periods while there are places that wait.
+func (c *Cache[K, V]) tickGrace() {
+	n := uint64(0)
+	for _, w := range *c.workers.all.Load() {
+		n += w.counts.retired.load()
+	}
+	c.pending.Add(2) // places that were left pending grow old
+	if (n != c.retiredSeen.Load() || c.limboLen.Load() != 0 || c.wipeAll.Load()) && c.advance() {
+		c.retiredSeen.Store(n)
+	}
+}
+
+const (
+	movesPerTick = 1024
+	wipesPerTick = 4096
+	limboMost    = 4096
+)
+
+// wipe clears keys and values of retired places whose grace period has passed,
+// so that the collector can free what they refer to. The places that wait are
+// in limbo; where too many wait at once, wipeAll asks for a walk through all
+// buckets. The pass lock is held.
+func (c *Cache[K, V]) wipe(limit int) {
+	if !c.pointers {
+		return
+	}
+	kept := c.limbo[:0]
+	for i, s := range c.limbo {
+		if i >= limit || !c.wipePlace(s) {
+			kept = append(kept, s)
+		}
+	}
+	c.limbo = kept
+	c.limboLen.Store(int64(len(kept)))
+	t := c.table.Load()
+	if c.wipeNext == 0 && c.wipeAll.Swap(false) {
+		c.wipeNext = t.homes
+	}
+	c.wiping.Store(c.wipeNext > 0)
+	missed := false
+	for n := limit / bucketPlaces; n > 0 && c.wipeNext > 0; n-- {
+		if c.wipeNext--; c.wipeNext >= t.homes {
+			continue
+		}
+		for m := match(t.at(c.wipeNext).head.Load(), 0); m != 0; m &= m - 1 {
+			missed = !c.wipePlace(t.slot(c.wipeNext, position(m))) || missed
+		}
+	}
+	if missed {
+		c.wipeAll.Store(true)
+	}
+	c.wiping.Store(c.wipeNext > 0)
+}
+
+// wipePlace wipes one place and makes it free. It reports false if it has to
+// wait longer.
+func (c *Cache[K, V]) wipePlace(s slot) bool {
+	t := c.policy.tableOf(s)
+	if t == nil {
+		return true
+	}
+	word := t.at(s.bucket()).word(s.place())
+	if word.Load() == policyFree || hasTag(t.at(s.bucket()).head.Load(), s.place()) {
+		return true
+	}
+	w := c.enter()
+	defer w.leave()
+	w.protect(t.at(s.bucket()), false, c.fenced)
+	h, ok := t.tryLock(s.bucket(), lockSpins)
+	if !ok {
+		return false
+	}
+	defer h.unlock()
+	if hasTag(h.head, s.place()) {
+		return true
+	}
+	if !c.free(word) {
+		return false
+	}
+	placeAt[K, V](spot{t, s.bucket(), s.place()}).wipe()
+	word.Store(policyFree)
+	return true
 }
 
 // tickClock publishes the time, and sweeps when it is due.
@@ -206,12 +293,17 @@ func (c *Cache[K, V]) tickClock() {
 // is less than half full may wait, for FlushTicks ticks; otherwise none may.
 // The pass lock is held.
 func (c *Cache[K, V]) drain(mayWait bool) (applied int) {
-	for _, w := range *c.workers.all.Load() {
+	workers := *c.workers.all.Load()
+	c.policy.begin(workers)
+	for _, w := range workers {
+		if w.wipeQueue.pending() > 0 {
+			w.wipeQueue.drain(c.toLimbo)
+		}
 		hits, inserts := w.hitQueue.pending(), w.insertQueue.pending()
 		if hits+inserts == 0 {
 			continue
 		}
-		small := hits < len(w.hitQueue.records)/2 && inserts < len(w.insertQueue.records)/2
+		small := hits <= len(w.hitQueue.records)/2 && inserts < len(w.insertQueue.records)/2
 		if w.idle++; mayWait && small && w.idle < c.flush {
 			continue
 		}
@@ -219,35 +311,30 @@ func (c *Cache[K, V]) drain(mayWait bool) (applied int) {
 		applied += w.insertQueue.drain(c.applyInsert)
 		applied += w.hitQueue.drain(c.applyHit)
 	}
+	c.publishTick()
 	return applied
 }
 
+func (c *Cache[K, V]) toLimbo(record uint64) {
+	if len(c.limbo) == limboMost {
+		c.wipeAll.Store(true)
+		return
+	}
+	c.limbo = append(c.limbo, slot(record))
+	c.limboLen.Store(int64(len(c.limbo)))
+}
+
 func (c *Cache[K, V]) applyInsert(record uint64) {
-	c.policy.inserted(uint32(record), uint32(record>>32))
+	c.policy.inserted(slot(record), uint32(record>>32))
 }
 
-func (c *Cache[K, V]) applyHit(record uint64) {
-	slot, state := uint32(record), uint32(record>>32)
-	if rank, ok := c.policy.rank(slot, state); ok {
-		c.promote(slot, state, rank)
-	}
-}
+func (c *Cache[K, V]) applyHit(record uint64) { c.promote(uint32(record>>32), slot(record)) }
 
-// promote puts an entry that is read again into T2, and one of the highest rank
-// into T1.
-func (c *Cache[K, V]) promote(slot, state, rank uint32) {
-	w := c.enter()
-	w.protect(slot, true)
-	n := c.arena.header(slot)
-	if n.state.Load() == state {
-		hash := n.hash.Load()
-		c.t2.promote(hash, slot, state, n)
-		if rank == maxRank {
-			c.t1.promote(hash, slot, state, n)
-		}
+// publishTick tells readers the policy's time.
+func (c *Cache[K, V]) publishTick() {
+	if q := quietAt(c.policy.now); c.quiet.Load() != q {
+		c.quiet.Store(q)
 	}
-	w.unprotect()
-	w.leave()
 }
 
 // makeRoomAhead evicts ahead of need, if nobody else is in the pass. Not pinned.
@@ -278,24 +365,42 @@ func (c *Cache[K, V]) passForRoom(n int) int {
 // evict takes out up to n entries by policy. The pass lock is held; the
 // permits are the caller's.
 func (c *Cache[K, V]) evict(n int) (evicted int) {
-	for tries := 0; evicted < n && tries < 2*n+2; tries++ {
-		slot, state := c.policy.victim()
-		if slot == 0 {
+	p := &c.policy
+	if t := c.table.Load(); len(p.history.records) == 0 && t.hashes == nil {
+		p.history.init(t.homes)
+	}
+	before := p.seq
+	for range 2*n + 2 {
+		if p.free(); p.seq-before >= uint64(n) {
 			break
 		}
-		w := c.enter()
-		if home := c.lockLife(slot, state); home != nil {
-			c.unlink(w, home, slot)
-			w.counts.evictions.add(1)
-			evicted++
-		}
-		w.leave()
 	}
-	return evicted
+	c.publishTick()
+	if c.sinceGrace += p.seq - before; c.sinceGrace >= c.graceAfter {
+		c.sinceGrace = 0
+		c.graceWanted.Store(true)
+	}
+	return int(p.seq - before)
+}
+
+// evictListed evicts an entry for the policy, if it is still where the policy
+// has seen it.
+func (c *Cache[K, V]) evictListed(s slot, x uint32) bool {
+	t := c.policy.tableOf(s)
+	if t == nil {
+		return false
+	}
+	w := c.enter()
+	ok := c.removeAt(w, spot{t, s.bucket(), s.place()}, x, 0)
+	if ok {
+		w.counts.evictions.add(1)
+	}
+	w.leave()
+	return ok
 }
 
 // Sync applies everything that was handed over before it was called: records
-// reach the policy, retired nodes whose readers have left are freed, and what
+// reach the policy, retired places are freed unless they are being read, and what
 // has expired is removed. It waits for a pass in progress. Tests and
 // measurements need it; programs seldom do.
 func (c *Cache[K, V]) Sync() {
@@ -304,11 +409,27 @@ func (c *Cache[K, V]) Sync() {
 	}
 	c.passes.Add(1)
 	c.drain(false)
-	if c.arena.deadlines.Load() != nil {
+	if c.timed.Load() {
 		c.sweep(c.now())
 	}
 	c.unlockPass()
-	c.reclaim()
+	c.advance()
+	c.advance()
+	c.syncWipe()
+}
+
+// syncWipe makes the wipes that are due. If somebody else is in the pass, they
+// are left to the next.
+func (c *Cache[K, V]) syncWipe() {
+	if !c.pointers || !c.lockPass() {
+		return
+	}
+	c.drain(false)
+	c.wipe(limboMost)
+	for n := c.wipeNext; n > 0 && c.wipeNext > 0; n-- {
+		c.wipe(limboMost)
+	}
+	c.unlockPass()
 }
 
 // Close empties the cache and ends its daemon: when it returns, no goroutine
@@ -328,7 +449,7 @@ func (c *Cache[K, V]) Close() error {
 		c.timer.Stop() // a tick that was under way may have set it again
 	}
 	c.clearAll()
-	c.reclaim()
+	c.Sync()
 	if c.signal != nil {
 		select {
 		case c.signal <- struct{}{}:

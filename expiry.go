@@ -7,8 +7,8 @@ import (
 )
 
 // Expiry. A deadline is a reading of the cache's own monotonic clock, in
-// nanoseconds from 1; 0 is none. Deadlines lie beside the slabs, in tables made
-// when the first entry with one comes, so that other entries pay nothing.
+// nanoseconds from 1; 0 is none. Deadlines lie beside the buckets, in chunks
+// made when the first entry with one comes, so that other entries pay nothing.
 //
 // At the door (G11): an operation that finds an entry whose deadline has come
 // treats it as absent. The clock is read before the entry is looked up: an
@@ -21,14 +21,14 @@ import (
 // clock ever says "expired". When the daemon parks, and in headless caches,
 // the coarse clock reads as the far future, and the real clock is asked.
 //
-// Removal: the pass looks at each slab whose earliest deadline has come, at
+// Removal: the pass looks at each chunk whose earliest deadline has come, at
 // most once per sweepInterval, and takes out what has expired. It needs no
 // traffic on the key. An entry goes within about two sweepIntervals of its
 // deadline.
 //
 //	field           written by                     read by
-//	deadlines.at    under the home's lock          protected readers, sweep
-//	earliest        lowered after the entry is     sweep, daemon
+//	chunk.at        under the home's lock          protected readers, sweep
+//	chunk.earliest  lowered after the entry is     sweep, daemon
 //	                live; reset by the sweep
 //
 // (I1) Sweep resets earliest before it scans; a writer lowers it after the
@@ -45,59 +45,65 @@ const (
 	clockTicks = 128
 )
 
-type deadlineTable struct {
-	slabs []atomic.Pointer[deadlineSlab]
-}
-
-type deadlineSlab struct {
+// A deadlineChunk has the deadlines of 64 buckets.
+type deadlineChunk struct {
 	earliest atomic.Int64
-	at       []atomic.Int64
+	at       [deadlineChunkLen]atomic.Int64
 }
 
-// deadlineSlabOf gives the table of a slot's slab, or nil.
-func (a *arena) deadlineSlabOf(slot uint32) *deadlineSlab {
-	t := a.deadlines.Load()
-	if t == nil {
-		return nil
-	}
-	return t.slabs[slot>>a.shift].Load()
+const deadlineChunkLen = 64 * bucketPlaces
+
+// deadlineChunkOf gives the chunk of a place, or nil.
+func (t *table) deadlineChunkOf(i uint64) *deadlineChunk {
+	return t.deadlines[i/deadlineChunkLen].Load()
 }
 
 // makeDeadlines makes it. It allocates, and is not called pinned.
-func (a *arena) makeDeadlines(slot uint32) {
-	if a.deadlines.Load() == nil {
-		a.deadlines.CompareAndSwap(nil, &deadlineTable{make([]atomic.Pointer[deadlineSlab], len(a.slabs))})
+func (t *table) makeDeadlines(i uint64) {
+	if t.deadlineChunkOf(i) == nil {
+		chunk := new(deadlineChunk)
+		chunk.earliest.Store(farFuture)
+		t.deadlines[i/deadlineChunkLen].CompareAndSwap(nil, chunk)
 	}
-	i := slot >> a.shift
-	slab := &deadlineSlab{at: make([]atomic.Int64, min(1<<a.shift, int(a.total)+1-int(i)<<a.shift))}
-	slab.earliest.Store(farFuture)
-	a.deadlines.Load().slabs[i].CompareAndSwap(nil, slab)
 }
 
-// deadline is that of a protected node, or noDeadline. It does not depend on
-// the hint in the policy word, which a node loses when it dies.
-func (a *arena) deadline(slot uint32) int64 {
-	if slab := a.deadlineSlabOf(slot); slab != nil {
-		return slab.at[slot&(1<<a.shift-1)].Load()
+// makeAllDeadlines makes all of them, for a table that entries are moved to.
+func (t *table) makeAllDeadlines() {
+	for i := range t.deadlines {
+		t.makeDeadlines(uint64(i) * deadlineChunkLen)
+	}
+}
+
+// deadline is that of a protected entry, or noDeadline. It does not depend on
+// the hint in the policy word, which a place loses when it is retired.
+func (t *table) deadline(i uint64) int64 {
+	if chunk := t.deadlineChunkOf(i); chunk != nil {
+		return chunk.at[i%deadlineChunkLen].Load()
 	}
 	return noDeadline
 }
 
-// setDeadline sets or clears a deadline. Unless it clears, the slab has a table.
-func (a *arena) setDeadline(slot uint32, deadline int64) {
-	if slab := a.deadlineSlabOf(slot); slab != nil {
-		slab.at[slot&(1<<a.shift-1)].Store(deadline)
+// expired reports whether the deadline of an entry has come.
+func (t *table) expired(i uint64, now int64) bool {
+	d := t.deadline(i)
+	return d != noDeadline && d <= now
+}
+
+// setDeadline sets or clears a deadline. Unless it clears, there is a chunk.
+func (t *table) setDeadline(i uint64, deadline int64) {
+	if chunk := t.deadlineChunkOf(i); chunk != nil {
+		chunk.at[i%deadlineChunkLen].Store(deadline)
 	}
 }
 
 // noteDeadline lets the sweep know of the deadline of a live entry (I1).
-func (a *arena) noteDeadline(slot uint32) {
-	if d := a.deadline(slot); d != noDeadline {
-		a.deadlineSlabOf(slot).lower(d)
+func (t *table) noteDeadline(i uint64) {
+	if d := t.deadline(i); d != noDeadline {
+		t.deadlineChunkOf(i).lower(d)
 	}
 }
 
-func (s *deadlineSlab) lower(deadline int64) {
+func (s *deadlineChunk) lower(deadline int64) {
 	for {
 		old := s.earliest.Load()
 		if old <= deadline || s.earliest.CompareAndSwap(old, deadline) {
@@ -124,70 +130,71 @@ func (c *Cache[K, V]) surelyLive(deadline int64) bool {
 	return t <= farFuture-int64(coarseMargin) && deadline > t+int64(coarseMargin)
 }
 
+// eachDeadlineChunk calls f with every chunk there is.
+func (c *Cache[K, V]) eachDeadlineChunk(f func(t *table, first uint64, chunk *deadlineChunk)) {
+	for t := c.table.Load(); t != nil; t = t.old.Load() {
+		for i := range t.deadlines {
+			if chunk := t.deadlines[i].Load(); chunk != nil {
+				f(t, uint64(i)*deadlineChunkLen, chunk)
+			}
+		}
+	}
+}
+
 // earliestDeadline is when the sweep has something to do next, or farFuture.
 func (c *Cache[K, V]) earliestDeadline() int64 {
 	earliest := farFuture
-	if t := c.arena.deadlines.Load(); t != nil {
-		for i := range t.slabs {
-			if slab := t.slabs[i].Load(); slab != nil {
-				earliest = min(earliest, slab.earliest.Load())
-			}
-		}
+	if c.timed.Load() {
+		c.eachDeadlineChunk(func(_ *table, _ uint64, chunk *deadlineChunk) {
+			earliest = min(earliest, chunk.earliest.Load())
+		})
 	}
 	return earliest
 }
 
 // sweep removes the entries that have expired. The pass lock is held.
 func (c *Cache[K, V]) sweep(now int64) {
-	t := c.arena.deadlines.Load()
-	if t == nil {
+	if !c.timed.Load() {
 		return
 	}
-	for i := range t.slabs {
-		if slab := t.slabs[i].Load(); slab != nil && slab.earliest.Load() <= now {
-			c.sweepSlab(slab, uint32(i)<<c.arena.shift, now)
+	c.eachDeadlineChunk(func(t *table, first uint64, chunk *deadlineChunk) {
+		if chunk.earliest.Load() <= now {
+			c.sweepChunk(t, first, chunk, now)
 		}
-	}
+	})
 }
 
-func (c *Cache[K, V]) sweepSlab(slab *deadlineSlab, first uint32, now int64) {
-	slab.earliest.Store(farFuture)
+func (c *Cache[K, V]) sweepChunk(t *table, first uint64, chunk *deadlineChunk, now int64) {
+	chunk.earliest.Store(farFuture)
 	earliest := farFuture
-	made := c.arena.made.Load()
-	for i := range slab.at {
-		slot := first + uint32(i)
-		if slot == 0 || slot > made {
+	for i := range chunk.at {
+		n := first + uint64(i)
+		s := spot{t, n / bucketPlaces, int(n % bucketPlaces)}
+		if s.b >= t.homes {
+			break
+		}
+		d := chunk.at[i].Load()
+		if d == noDeadline || !hasTag(s.bucket().head.Load(), s.i) {
 			continue
 		}
-		state := c.arena.header(slot).state.Load()
-		d := slab.at[i].Load()
-		if !stateLive(state) || d == noDeadline {
-			continue
-		}
-		if d > now || !c.expire(slot, state, now) {
+		if d > now || !c.expire(s, now) {
 			earliest = min(earliest, d)
 		}
 	}
-	slab.lower(earliest)
+	chunk.lower(earliest)
 }
 
-// expire takes out one entry if it is still the one that was seen and its time
-// has come. It reports false where it could not look.
-func (c *Cache[K, V]) expire(slot, state uint32, now int64) bool {
+// expire takes out the entry of a place if its time has come. It reports false
+// where it could not look.
+func (c *Cache[K, V]) expire(s spot, now int64) bool {
 	w := c.enter()
-	home := c.lockLife(slot, state)
-	if home == nil {
-		w.leave()
-		return false
+	ok := c.removeAt(w, s, anyPosition, now)
+	if ok {
+		w.counts.expirations.add(1)
 	}
-	if d := c.arena.deadline(slot); d == noDeadline || d > now {
-		home.unlock()
-		w.leave()
-		return false
-	}
-	c.unlink(w, home, slot)
-	w.counts.expirations.add(1)
 	w.leave()
-	c.permits.Add(1)
-	return true
+	if ok {
+		c.permits.Add(1)
+	}
+	return ok
 }

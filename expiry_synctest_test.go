@@ -107,7 +107,7 @@ func TestExpiredEntriesLeaveWithoutTraffic(t *testing.T) {
 			}
 		}
 		c.Sync()
-		checkConserved(t, c)
+		invariants(t, c)
 	})
 }
 
@@ -147,7 +147,7 @@ func TestDaemonParksAndWakes(t *testing.T) {
 			if c.Stats().Passes == before {
 				t.Error("no pass after a Set")
 			}
-			if n := c.retiredNodes(); n != 0 {
+			if n := c.limboLen.Load(); n != 0 {
 				t.Errorf("%d nodes wait for a grace period, want 0", n)
 			}
 			rest("after work")

@@ -53,7 +53,7 @@ func TestZeroAndNegativeTTL(t *testing.T) {
 	if n := c.Len(); n != 0 {
 		t.Errorf("Len = %d after Sync, want 0", n)
 	}
-	checkConserved(t, c)
+	invariants(t, c)
 }
 
 // Guards rule 14: the coarse clock says "live" only beyond its margin, and

@@ -252,7 +252,7 @@ func TestNaNKeys(t *testing.T) {
 	if c.Delete(nan) {
 		t.Error("Delete(NaN) = true, want false")
 	}
-	checkConserved(t, c)
+	invariants(t, c)
 	for i := range 1000 {
 		c.Set(float64(i), i)
 		if v, ok := c.Get(float64(i)); !ok || v != i {
@@ -265,8 +265,8 @@ func TestNaNKeys(t *testing.T) {
 	if n := c.Len(); n != 0 {
 		t.Errorf("Len = %d after Clear, want 0", n)
 	}
-	checkConserved(t, c)
-	checkIndexEmpty(t, &c.index)
+	invariants(t, c)
+	emptyIndex(t, c)
 	c.SetWithTTL(nan, 1, 1)
 	c.Sync()
 	if n := c.Len(); n != 0 {
@@ -313,7 +313,7 @@ func TestUncomparableKeys(t *testing.T) {
 			c.Set(i, i)
 		}
 		c.Sync()
-		checkConserved(t, c)
+		invariants(t, c)
 	}
 	c := headless(t, Config[holder, int]{Capacity: 100, Hasher: func(holder) uint64 { return 1 }})
 	c.Set(holder{1, 1}, 1)
@@ -396,7 +396,7 @@ func TestHasherMayPanicAndCallTheCache(t *testing.T) {
 	}
 	c.Clear()
 	c.Sync()
-	checkConserved(t, c)
+	invariants(t, c)
 }
 
 var _ = plainLong{b: 1, c: [3]uint16{1}} // there for their size

@@ -27,8 +27,11 @@ func (r *registry) worker(int) *worker {
 	return nil
 }
 
-// leave ends the critical section.
-func (w *worker) leave() { w.owner.Store(0) }
+// leave ends the critical section (R4).
+func (w *worker) leave() {
+	w.hazard.Store(0)
+	w.owner.Store(0)
+}
 
 // enterSlow makes a worker when all are lent.
 func (r *registry) enterSlow() *worker {
@@ -45,6 +48,9 @@ func (r *registry) enterSlow() *worker {
 // publish32 stores v such that whoever loads it also sees every earlier store
 // of this goroutine (a release store).
 func publish32(p *atomic.Uint32, v uint32) { p.Store(v) }
+
+// publishAddress is publish32 for addresses.
+func publishAddress(p *atomic.Uintptr, v uintptr) { p.Store(v) }
 
 // publish64 is publish32 for 64-bit words.
 func publish64(p *atomic.Uint64, v uint64) { p.Store(v) }

@@ -42,8 +42,10 @@ func (r *registry) worker(p int) *worker {
 	return nil
 }
 
-// leave ends the critical section.
+// leave ends the critical section (R4). What was read was read before: a plain
+// store is a release store here.
 func (w *worker) leave() {
+	publishAddress(&w.hazard, 0)
 	publish32(&w.owner, 0) // of a guest; it means nothing to the others
 	procUnpin()
 }
@@ -118,6 +120,15 @@ func publish32(p *atomic.Uint32, v uint32) {
 		// atomic.Uint32 is a uint32 with methods; a plain MOV is a release
 		// store under TSO and saves the XCHG of Store.
 		*(*uint32)(unsafe.Pointer(p)) = v
+		return
+	}
+	p.Store(v)
+}
+
+// publishAddress is publish32 for addresses.
+func publishAddress(p *atomic.Uintptr, v uintptr) {
+	if plainStores {
+		*(*uintptr)(unsafe.Pointer(p)) = v
 		return
 	}
 	p.Store(v)

@@ -1,85 +1,691 @@
 package dualcache
 
-// The eviction policy: which entry leaves when a place is needed.
+import "sync/atomic"
+
+// The eviction policy: an adaptive two-region clock with timed history.
 //
-// A clock with ranks (Corbató 1968; generalised, Smith 1978): a hand goes round
-// the arena; an entry of rank 0 under it leaves, any other loses a rank and
-// stays. A hit raises the rank, to maxRank at most. A new entry starts at rank
-// 0 in a slot that the hand has just left, and so has a whole turn to be
-// read.
+// New entries go into the window, a queue (second chance; the small queue of
+// S3-FIFO, SOSP '23, and the window of W-TinyLFU, ToS '17). What leaves the
+// window meets the next victim of main, a clock with ranks (Corbató 1968; Smith
+// 1978), and the one that has been read more often stays (TinyLFU), or, among
+// those read as often as is counted, the one that is read at shorter intervals
+// (LIRS, SIGMETRICS '02). Who loses leaves the cache and is remembered for a
+// while (filter.go). What is remembered tells whether the window should grow or
+// shrink (ARC, FAST '03; by equal marginal gain: Cliffhanger, NSDI '16).
 //
-// Roles. Only the holder of the pass lock calls the methods, so there is no
-// concurrency in the policy but two: nodes die and are given out again under
-// it, and readers raise ranks. Every change to a policy word is a compare-and-swap from what was looked
-// at; a change that comes late fails, or, if the new life's word looks the
-// same, changes a hint.
+//	            found in history, dropped from the window a short while ago
+//	           ┌──────────────────────────────────────────────┐
+//	new ──► window (queue, 2% to 90%) ──► contest ──► main (clock of ranks)
+//	           │   └ read: another turn      │ loser       │ hand finds rank 0
+//	           └──────────── history ◄───────┴─────────────┘
 //
-// The state of an entry is one word in its node, and this file alone knows
-// what is in it: the rank (bits 0 and 1), a hint that there is a deadline (bit 30),
-// and a bit that says that the word is one, and not a link (bit 31; arena.go
-// I3). A replacement inherits the rank: it is not a new key (rule 8).
+// Time is counted in evictions: a tick is up to a 256th of the capacity of them.
+// An entry's word, beside its key in the bucket:
+//
+//	bits 0..1    rank: hits since the hand last came by, at most 3
+//	bits 2..3    frequency: hits, at most 3; fades with age
+//	bits 4..13   interval between the last two reads in ticks; all ones: unknown
+//	bits 14..29  tick of the last read
+//	bit  30      there is, or was in this life, a deadline
+//	bit  31      live; a retired place holds a stamp instead (qsbr.go)
+//
+// Readers note their hits in the word themselves, by a plain store: the line is
+// in their cache, and a hit lost to another one at the same moment is no loss.
+// An entry at the highest rank and frequency that was read in this tick already
+// has nothing to tell; in a skewed stream this is nearly every hit (G4: the word
+// is written at most once for each step of rank or tick).
+//
+// The lists are arrays of (low hash, slot), in chunks that never move. An entry's
+// position word names its place in them:
+//
+//	bits 0..27   index in the list, plus one; 0: in no list
+//	bit  28      in main, else in the window
+//	bits 29..31  distance of the entry from its home bucket
+//
+// Roles. The holder of the pass lock owns the lists. Others take entries out
+// (forget) or rename them when they are replaced, at any time:
+//
+// (I1) Whoever changes a position word does so by an atomic operation from a value
+// it has seen, or holds the home's lock and swaps it. An entry is taken out of a
+// list by the one whose compare-and-swap removes the item.
+// (I2) An item that names a slot whose position does not name the item is left
+// over from an entry on its way out, and is passed over.
+// (I3) Insert records may be lost. An entry in no list is found by the slow hand
+// that goes round all buckets, one for each eviction.
 type policy struct {
-	arena *arena
-	hand  uint32 // the slot looked at last; 1..made
+	table    *atomic.Pointer[table]
+	capacity int
+	shift    uint // a tick is 1<<shift evictions
+	fade     uint32
+	evict    func(s slot, position uint32) bool
+
+	window, main list
+	windowHead   uint64 // oldest
+	windowTail   uint64 // next to be filled
+	mainHand     uint64
+	mainEnd      uint64 // items that have ever been used
+	mainFree     uint64 // where the search for a free item of main goes on
+	windowLen    int    // entries listed, less those that the pass took out itself;
+	mainLen      int    // those that others forgot are in the workers' counters
+	gone         [2]int // of them, as summed at the last pass: window, main
+	slowHand     uint64
+	toLookAt     uint64 // buckets that the slow hand has still to visit
+	dropped      uint64 // insert records dropped, as summed at the last pass
+
+	seq      uint64 // evictions
+	now      uint32 // seq in ticks
+	history  history
+	share    float64 // the window's part, in entries
+	evidence [2]int  // for a larger window, for a larger main
+	marked   uint64  // seq at the last adaptation
+	phiAt    uint64  // seq at the last reckoning of phi
+	fromMain int     // evictions from main since
+	phi      float64 // main's part of the evictions
 }
 
 const (
 	maxRank  = 3
+	maxFreq  = 3
 	rankBits = 3
 
-	policyLive     = 1 << 31 // the node is in no list
-	policyDeadline = 1 << 30 // there is, or was in this life, a deadline
+	freqShift  = 2
+	irrShift   = 4
+	irrUnknown = 1<<10 - 1
+	stampShift = 14
+	tickMask   = 1<<16 - 1
 
-	firstPolicy = policyLive // the word of a new entry
+	policyDeadline = 1 << 30
+	policyLive     = 1 << 31
 
-	// A hit on an entry that reads so has nothing to tell and nothing to check.
-	policyQuiet     = policyLive | maxRank
-	policyQuietMask = policyLive | policyDeadline | rankBits
+	// The words of places that are not live.
+	policyFree    = 0
+	policyRetired = 1 << 30 // and a stamp; neither bit: pending, see freeByHand
+	stampBits     = 30
+	stampMask     = 1<<stampBits - 1
+
+	// A hit on an entry that reads so, but for the interval, has nothing to tell
+	// and nothing to check.
+	policyQuietMask = ^uint32(irrUnknown << irrShift)
+	policyQuiet     = policyLive | maxFreq<<freqShift | maxRank
 )
 
-// hitInforms reports whether a hit on an entry with this policy word tells the
-// policy anything. In a skewed stream it seldom does, and readers then write
-// nothing. A word that is not live is a link: the node has just died.
-func hitInforms(word uint32) bool { return word&rankBits < maxRank && word&policyLive != 0 }
-
-// raiseRank notes a hit on a protected node whose word was just read. Readers
-// do this themselves, at most maxRank times between two turns of the hand (G4):
-// the node's line is in their cache, and would not be in the pass's. When
-// another has changed the word meanwhile, the hit goes unnoticed.
-func raiseRank(n *nodeHeader, word uint32) { n.policy.CompareAndSwap(word, word+1) }
-
 func rankOf(word uint32) uint32 { return word & rankBits }
+func freqOf(word uint32) uint32 { return word >> freqShift & maxFreq }
+func irrOf(word uint32) uint32  { return word >> irrShift & irrUnknown }
+func ageOf(word, now uint32) uint32 {
+	return (now - word>>stampShift) & tickMask
+}
 
-// rank is that of an entry, if this life of it still lasts.
-func (p *policy) rank(slot, state uint32) (rank uint32, ok bool) {
-	n := p.arena.header(slot)
-	word := n.policy.Load()
-	return rankOf(word), stateLive(state) && n.state.Load() == state
+// effective is the frequency that counts: it halves with every fade ticks.
+func effective(freq, age, fade uint32) uint32 {
+	for ; age >= fade && freq > 0; age -= fade {
+		freq >>= 1
+	}
+	return freq
+}
+
+// touched is the word of an entry after a hit.
+func touched(word, now, fade uint32) uint32 {
+	age := ageOf(word, now)
+	freq := min(effective(freqOf(word), age, fade)+1, maxFreq)
+	rank := min(rankOf(word)+1, maxRank)
+	return word&(policyLive|policyDeadline) | now&tickMask<<stampShift |
+		min(age, irrUnknown-1)<<irrShift | freq<<freqShift | rank
+}
+
+// newcomer is the word of a new entry.
+func newcomer(now uint32) uint32 {
+	return policyLive | now&tickMask<<stampShift | irrUnknown<<irrShift | 1<<freqShift
+}
+
+// quietAt is the word of an entry that has nothing to tell at this tick.
+func quietAt(now uint32) uint32 { return policyQuiet | now&tickMask<<stampShift }
+
+// now16 is the tick, as readers know it.
+func (c *Cache[K, V]) now16() uint32 { return c.quiet.Load() >> stampShift & tickMask }
+
+// noteAccess notes a hit on an entry that its caller's section or lock protects.
+func (c *Cache[K, V]) noteAccess(word *atomic.Uint32) {
+	if x := word.Load(); x&policyLive != 0 && x&policyQuietMask&^policyDeadline != c.quiet.Load() {
+		publish32(word, touched(x, c.now16(), c.fade))
+	}
+}
+
+// Position words.
+const (
+	positionMask  = 1<<28 - 1
+	positionMain  = 1 << 28
+	positionDead  = positionMask // of a place without an entry
+	distanceShift = 29
+)
+
+func listed(position uint32) bool      { return position&positionMask != 0 }
+func distanceOf(position uint32) int   { return int(position >> distanceShift) }
+func atDistance(d int) uint32          { return uint32(d) << distanceShift }
+func itemIndex(position uint32) uint64 { return uint64(position&positionMask) - 1 }
+
+// A list is an array of items, low hash << 32 | slot, 0 if empty, in chunks that
+// are made when first needed.
+type list struct {
+	chunks []atomic.Pointer[[]atomic.Uint64]
+	shift  uint
+	spare  *[]atomic.Uint64
+}
+
+func (l *list) init(items int) {
+	for l.shift = 5; l.shift < 12 && items>>l.shift > 16; l.shift++ {
+	}
+	l.chunks = make([]atomic.Pointer[[]atomic.Uint64], items>>l.shift+3)
+}
+
+// size is the number of items after which a list used as a ring begins again.
+func (l *list) size() uint64 { return uint64(len(l.chunks)) << l.shift }
+
+// at is an item, or nil if its chunk has not been made or is gone. Anyone.
+func (l *list) at(i uint64) *atomic.Uint64 {
+	if n := i >> l.shift; n < uint64(len(l.chunks)) {
+		if chunk := l.chunks[n].Load(); chunk != nil {
+			return &(*chunk)[i&(1<<l.shift-1)]
+		}
+	}
+	return nil
+}
+
+// ensure is at, and makes the chunk. Pass only.
+func (l *list) ensure(i uint64) *atomic.Uint64 {
+	if item := l.at(i); item != nil {
+		return item
+	}
+	chunk := l.spare
+	if l.spare = nil; chunk == nil {
+		items := make([]atomic.Uint64, 1<<l.shift)
+		chunk = &items
+	}
+	l.chunks[i>>l.shift].Store(chunk)
+	return l.at(i)
+}
+
+// release keeps the chunk of an item for later use, if that was its last item.
+func (l *list) release(i uint64) {
+	if i&(1<<l.shift-1) == 1<<l.shift-1 {
+		if chunk := l.chunks[i>>l.shift].Swap(nil); l.spare == nil {
+			l.spare = chunk
+		}
+	}
+}
+
+func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(slot, uint32) bool) {
+	p.table, p.capacity, p.evict = tables, capacity, evict
+	for capacity>>(p.shift+8) > 0 {
+		p.shift++
+	}
+	p.fade = max(1, uint32(16*capacity>>p.shift))
+	p.window.init(capacity)
+	p.main.init(capacity)
+	p.share = p.clampShare(windowStart * float64(capacity))
+	p.phi = 0.5
+}
+
+const (
+	windowStart = 0.10
+	windowLeast = 0.02
+	windowMost  = 0.90
+	shareStep   = 0.02
+	nearEdge    = 0.05 // of the capacity: what a slightly larger region would have kept
+	evidenceMin = 8
+	movesAtOnce = 64
+)
+
+func (p *policy) clampShare(x float64) float64 {
+	c := float64(p.capacity)
+	return min(max(x, windowLeast*c, 1), max(windowMost*c, 1))
+}
+
+// wmax is the window's share in entries.
+func (p *policy) wmax() int { return int(p.share) }
+
+func (p *policy) lenWindow() int { return p.windowLen - p.gone[0] }
+func (p *policy) lenMain() int   { return p.mainLen - p.gone[1] }
+
+// begin sums what others have forgotten since the last pass.
+func (p *policy) begin(workers []*worker) {
+	var window, main, dropped uint64
+	for _, w := range workers {
+		window += w.counts.forgotWindow.load()
+		main += w.counts.forgotMain.load()
+		dropped += w.counts.droppedInserts.load()
+	}
+	p.gone = [2]int{int(window), int(main)}
+	if dropped != p.dropped {
+		p.dropped = dropped
+		p.lookForLost()
+	}
+}
+
+// tableOf is the table of a slot, or nil if it is gone.
+func (p *policy) tableOf(s slot) *table {
+	t := p.table.Load()
+	if t.number == s.table() {
+		return t
+	}
+	if t = t.old.Load(); t != nil && t.number == s.table() {
+		return t
+	}
+	return nil
+}
+
+// An entry is an item as the pass sees it.
+type entry struct {
+	item uint64
+	t    *table
+	s    slot
+	x    uint32 // position word
+}
+
+func (e *entry) low() uint32          { return uint32(e.item >> 32) }
+func (e *entry) word() *atomic.Uint32 { return e.t.at(e.s.bucket()).word(e.s.place()) }
+func (e *entry) position() *atomic.Uint32 {
+	return &e.t.position[e.s.index()]
+}
+func (e *entry) home() uint64 { return e.t.back(e.s.bucket(), distanceOf(e.x)) }
+
+// read makes an entry of an item, if its position names the item (I2).
+func (p *policy) read(item uint64, region uint32, i uint64) (e entry, ok bool) {
+	s := slot(item)
+	if s == 0 {
+		return e, false
+	}
+	t := p.tableOf(s)
+	if t == nil {
+		return e, false
+	}
+	e = entry{item, t, s, t.position[s.index()].Load()}
+	return e, e.x&(positionMask|positionMain) == uint32(i+1)|region && e.word().Load()&policyLive != 0
+}
+
+// listOf is the list that a position names.
+func (p *policy) listOf(position uint32) *list {
+	if position&positionMain != 0 {
+		return &p.main
+	}
+	return &p.window
+}
+
+// forget takes an entry that leaves out of its list. Its home is locked.
+func (p *policy) forget(w *worker, s spot) {
+	x := s.position().Swap(positionDead)
+	if !listed(x) || x == positionDead {
+		return
+	}
+	item := p.listOf(x).at(itemIndex(x))
+	if item == nil {
+		return
+	}
+	if v := item.Load(); slot(v) == s.slot() && item.CompareAndSwap(v, 0) {
+		if x&positionMain != 0 {
+			w.counts.forgotMain.add(1)
+		} else {
+			w.counts.forgotWindow.add(1)
+		}
+	}
+}
+
+// rename gives an entry's place in its list to the place that replaces it. It
+// reports false if it was in none: it has to be announced. Its home is locked.
+func (p *policy) rename(old, s spot) bool {
+	x := old.position().Swap(positionDead)
+	if !listed(x) {
+		return false
+	}
+	distance := s.position().Load()
+	publish32(s.position(), distance|x&(positionMain|positionMask))
+	if item := p.listOf(x).at(itemIndex(x)); item != nil {
+		v := item.Load()
+		if slot(v) == old.slot() && item.CompareAndSwap(v, v&^0xffffffff|uint64(s.slot())) {
+			return true
+		}
+	}
+	publish32(s.position(), distance)
+	return false
+}
+
+// moveTo lists an entry elsewhere. It reports false if it has left or changed.
+func (p *policy) moveTo(e *entry, region uint32, i uint64) bool {
+	l := p.listOf(region)
+	item := l.ensure(i)
+	item.Store(e.item)
+	x := e.x&^(positionMain|positionMask) | region | uint32(i+1)
+	if !e.position().CompareAndSwap(e.x, x) {
+		item.Store(0)
+		return false
+	}
+	e.x = x
+	return true
+}
+
+// toWindow appends an entry to the window.
+func (p *policy) toWindow(e *entry) bool {
+	if p.windowTail-p.windowHead >= p.window.size()-1<<p.window.shift {
+		p.compactWindow()
+	}
+	if !p.moveTo(e, 0, p.windowTail%p.window.size()) {
+		return false
+	}
+	p.windowTail++
+	p.windowLen++
+	return true
+}
+
+// compactWindow closes the gaps that entries have left which were taken out of
+// the middle of the queue. There is one for every entry that it can hold beyond
+// the capacity, so that it is called once in so many.
+func (p *policy) compactWindow() {
+	first, last := p.windowHead, p.windowTail
+	p.windowTail = first
+	for n := first; n != last; n++ {
+		i := n % p.window.size()
+		item := p.window.at(i)
+		v := item.Load()
+		e, ok := p.read(v, 0, i)
+		if !ok {
+			if v != 0 && item.CompareAndSwap(v, 0) {
+				p.windowLen--
+			}
+			continue
+		}
+		to := p.windowTail % p.window.size()
+		if to == i {
+			p.windowTail++
+		} else if p.moveTo(&e, 0, to) {
+			item.Store(0)
+			p.windowTail++
+		}
+	}
+}
+
+// toMain puts an entry into main, as far behind the hand as may be, without a
+// contest: near the hand if an item is free there, else at the end, else where
+// there is one.
+func (p *policy) toMain(e *entry) bool {
+	for i := range uint64(movesAtOnce) {
+		if i >= p.mainEnd {
+			break
+		}
+		at := (p.mainHand + p.mainEnd - 1 - i) % p.mainEnd
+		if p.main.at(at).Load() == 0 {
+			return p.inMain(e, at)
+		}
+	}
+	if p.mainEnd < uint64(p.capacity) {
+		if !p.inMain(e, p.mainEnd) {
+			return false
+		}
+		p.mainEnd++
+		return true
+	}
+	for range p.mainEnd {
+		at := p.mainFree % p.mainEnd
+		p.mainFree++
+		if p.main.at(at).Load() == 0 {
+			return p.inMain(e, at)
+		}
+	}
+	return false
+}
+
+func (p *policy) inMain(e *entry, at uint64) bool {
+	if !p.moveTo(e, positionMain, at) {
+		return false
+	}
+	p.mainLen++
+	return true
 }
 
 // inserted notes a new entry.
-func (p *policy) inserted(slot, state uint32) {}
-
-// victim chooses the next entry to leave, and names the life it means. Slot 0
-// says that the hand has found no live entry in all its turns.
-func (p *policy) victim() (slot, state uint32) {
-	made := p.arena.made.Load()
-	for range (maxRank + 1) * (uint64(made) + 1) {
-		if p.hand++; p.hand > made {
-			p.hand = 1
+func (p *policy) inserted(s slot, low uint32) {
+	t := p.tableOf(s)
+	if t == nil || !hasTag(t.at(s.bucket()).head.Load(), s.place()) {
+		return
+	}
+	e := entry{uint64(low)<<32 | uint64(s), t, s, t.position[s.index()].Load()}
+	if listed(e.x) || e.word().Load()&policyLive == 0 {
+		return
+	}
+	if t.homes*historyWays == uint64(len(p.history.records)) {
+		if ghost, ok := p.history.take(e.home(), low); ok && p.comeBack(&e, ghost) {
+			return
 		}
-		if made == 0 {
+	}
+	if !p.toWindow(&e) {
+		p.lookForLost()
+	}
+	p.drainWindow()
+}
+
+// drainWindow lets the oldest of a window above its share go over into main, as
+// long as that is below its own.
+func (p *policy) drainWindow() {
+	for range movesAtOnce {
+		if p.lenWindow() <= p.wmax() || p.lenMain() >= p.capacity-p.wmax() || !p.passOver(false) {
+			return
+		}
+	}
+}
+
+// comeBack deals with a key that the history knows. It reports whether the
+// entry went into main.
+func (p *policy) comeBack(e *entry, ghost uint32) bool {
+	age := ghostAge(ghost, p.now)
+	word := e.word().Load()
+	freq := min(effective(ghostFrequency(ghost), age, p.fade)+max(freqOf(word), 1), maxFreq)
+	word = word&^(maxFreq<<freqShift) | freq<<freqShift
+	evictions := float64(uint64(age) << p.shift)
+	edge := nearEdge * float64(p.capacity)
+	if ghost&ghostMain != 0 {
+		if p.phi*evictions <= edge {
+			p.evidence[1]++
+		}
+		publish32(e.word(), word)
+		return false
+	}
+	if evictions <= float64(p.wmax())+edge {
+		p.evidence[0]++
+	}
+	if irrOf(word) == irrUnknown {
+		word = word&^(irrUnknown<<irrShift) | min(age, irrUnknown-1)<<irrShift
+	}
+	publish32(e.word(), word)
+	v, at, ok := p.victim()
+	if !ok || 2*age >= ageOf(v.word().Load(), p.now) {
+		return false
+	}
+	if !p.drop(&v, ghostMain) || !p.inMain(e, at) {
+		return false
+	}
+	p.mainHand = at + 1
+	return true
+}
+
+// victim finds main's next victim, and leaves the hand on it.
+func (p *policy) victim() (e entry, at uint64, ok bool) {
+	for range (maxRank+1)*p.mainEnd + 1 {
+		if p.mainEnd == 0 {
 			break
 		}
-		n := p.arena.header(p.hand)
-		state, word := n.state.Load(), n.policy.Load()
-		if !stateLive(state) || word&policyLive == 0 {
+		if p.mainHand >= p.mainEnd {
+			p.mainHand = 0
+		}
+		at = p.mainHand
+		if e, ok = p.read(p.main.at(at).Load(), positionMain, at); ok {
+			word := e.word().Load()
+			if rankOf(word) == 0 {
+				return e, at, true
+			}
+			publish32(e.word(), word-1)
+		}
+		p.mainHand++
+	}
+	return entry{}, 0, false
+}
+
+// passOver takes the oldest of the window to main. With a contest, it loses or
+// wins against main's victim, and reports whether an entry was evicted; without,
+// whether an entry went over.
+func (p *policy) passOver(contest bool) bool {
+	for turn := true; ; {
+		e, ok := p.oldest()
+		if !ok {
+			return false
+		}
+		word := e.word().Load()
+		if rankOf(word) > 0 && turn {
+			turn = false
+			publish32(e.word(), word&^rankBits)
+			p.toWindow(&e)
 			continue
 		}
-		if rankOf(word) == 0 {
-			return p.hand, state
+		if !contest {
+			publish32(e.word(), word&^rankBits)
+			if p.toMain(&e) {
+				return true
+			}
+			p.toWindow(&e)
+			return false
 		}
-		n.policy.CompareAndSwap(word, word-1)
+		v, at, ok := p.victim()
+		if !ok || !p.wins(word, v.word().Load()) {
+			if p.drop(&e, 0) {
+				return true
+			}
+			p.toWindow(&e)
+			return false
+		}
+		if !p.drop(&v, ghostMain) {
+			p.toWindow(&e)
+			return false
+		}
+		publish32(e.word(), word&^rankBits)
+		p.inMain(&e, at)
+		p.mainHand = at + 1
+		return true
 	}
-	return 0, 0
+}
+
+// oldest takes the first entry out of the window's queue. Its position still
+// names the item, which is empty: the caller lists it elsewhere, or drops it.
+func (p *policy) oldest() (e entry, ok bool) {
+	for p.windowHead != p.windowTail {
+		i := p.windowHead % p.window.size()
+		item := p.window.at(i)
+		v := item.Load()
+		e, ok = p.read(v, 0, i)
+		if v != 0 && !item.CompareAndSwap(v, 0) {
+			continue // renamed, or forgotten: look again
+		}
+		if v != 0 {
+			p.windowLen--
+		}
+		p.window.release(i)
+		p.windowHead++
+		if ok {
+			return e, true
+		}
+	}
+	return entry{}, false
+}
+
+// wins decides a contest of the window's oldest against main's victim.
+func (p *policy) wins(s, v uint32) bool {
+	ageS, ageV := ageOf(s, p.now), ageOf(v, p.now)
+	effS, effV := effective(freqOf(s), ageS, p.fade), effective(freqOf(v), ageV, p.fade)
+	if effS > effV {
+		return true
+	}
+	irr := irrOf(s)
+	return effS == maxFreq && irr != irrUnknown && 5*max(irr, ageS) < ageV
+}
+
+// drop evicts an entry and remembers it.
+func (p *policy) drop(e *entry, kind uint32) bool {
+	word := e.word().Load()
+	if !p.evict(e.s, e.x) {
+		return false
+	}
+	if e.x&positionMain != 0 {
+		p.gone[1]++
+	}
+	p.seq++
+	p.now = uint32(p.seq >> p.shift)
+	stamp := word >> stampShift
+	if kind == ghostMain {
+		stamp = p.now
+		p.fromMain++
+	}
+	if e.t.homes*historyWays == uint64(len(p.history.records)) {
+		p.history.put(e.home(), e.low(), kind, effective(freqOf(word), ageOf(word, p.now), p.fade), stamp, p.now)
+	}
+	p.adapt()
+	return true
+}
+
+// adapt moves the boundary between the regions to where both would gain as much
+// from one entry more.
+func (p *policy) adapt() {
+	eighth := uint64(max(p.capacity/8, 1))
+	if p.seq-p.phiAt >= eighth {
+		p.phi += (float64(p.fromMain)/float64(p.seq-p.phiAt) - p.phi) / 4
+		p.fromMain, p.phiAt = 0, p.seq
+	}
+	window, main := p.evidence[0], p.evidence[1]
+	if window+main >= evidenceMin && p.seq-p.marked >= eighth {
+		step := shareStep * float64(p.capacity)
+		p.share = p.clampShare(p.share + step*float64(window-main)/float64(window+main))
+		p.evidence, p.marked = [2]int{}, p.seq
+	}
+}
+
+// free evicts one entry, and reports whether it did.
+func (p *policy) free() bool {
+	p.findLost()
+	for range movesAtOnce {
+		if p.lenWindow() <= p.wmax() && p.lenMain() > 0 {
+			break
+		}
+		if p.lenMain() >= p.capacity-p.wmax() || !p.passOver(false) {
+			if p.passOver(true) {
+				return true
+			}
+			break
+		}
+	}
+	v, _, ok := p.victim()
+	if !ok {
+		return p.passOver(true)
+	}
+	if !p.drop(&v, ghostMain) {
+		p.mainHand++
+		return false
+	}
+	return true
+}
+
+// lookForLost sends the slow hand round once more (I3).
+func (p *policy) lookForLost() { p.toLookAt = p.table.Load().homes }
+
+// findLost lists the entries of one bucket that are in no list (I3).
+func (p *policy) findLost() {
+	if p.toLookAt == 0 {
+		return
+	}
+	p.toLookAt--
+	t := p.table.Load()
+	if p.slowHand++; p.slowHand >= t.homes {
+		p.slowHand = 0
+	}
+	b := t.at(p.slowHand)
+	for m := live(b.head.Load()); m != 0; m &= m - 1 {
+		if i := position(m); !listed(t.position[index(p.slowHand, i)].Load()) {
+			p.inserted(t.slot(p.slowHand, i), 0)
+		}
+	}
 }

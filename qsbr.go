@@ -1,102 +1,90 @@
 package dualcache
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
-// Safe memory reclamation: who may still be reading a node that has left the
-// cache.
+// Safe memory reclamation: when a place of the index may be written again.
 //
-// An arena node is read without a lock, and written again once it has been
-// freed. In between lies a grace period. The classic way to one is by epochs
-// (QSBR; McKenney & Slingwine 1998, Fraser 2004, crossbeam-epoch): a reader
-// announces its epoch, and a node is freed when every reader has been seen
-// outside, or past it. One reader that is stopped inside its critical section
-// (its thread descheduled, which a library cannot prevent) then holds up all
-// reclamation, and memory grows or writers fail.
+// A place is read without a lock, and written again once it is free. In between
+// lies a grace period (QSBR; McKenney & Slingwine 1998; Fraser 2004;
+// crossbeam-epoch): the time until every section that was under way when the
+// entry's tag was cleared has ended. Grace periods are numbered, a retired place
+// carries the number it has to wait for, and whoever wants to write it compares.
+// There are no lists: a place is found by the hash of the next key that comes to
+// it, which on average is long after.
 //
-// A lookup needs but one node at a time. So a reader here publishes not the
-// time but the node: a hazard (Michael, "Hazard Pointers", 2004), made cheap
-// by an asymmetric fence (Dice et al., "Fast non-intrusive memory
-// reclamation", 2016; folly's hazptr). A stopped reader holds one node, and no
-// grace period ever waits for it.
+// A section is what lies between enter and leave. It announces not a time but
+// the bucket it is about to read, by a plain store made safe by an asymmetric
+// fence (Dice et al., "Fast non-intrusive memory reclamation", 2016).
 //
-//	reader                              reclaimer
-//	R1  s := word.Load()                W1  take the node out of its words
-//	R2  w.hazard = s  (plain store)     W2  barrier() on every CPU
-//	R3  word.Load() == s, else again    W3  scan every worker's hazard
-//	R4  read the node                   W4  free the nodes not found
-//	R5  w.hazard = 0
+//	section                             grace period
+//	R1  w.hazard = bucket (plain)       W1  a tag is cleared
+//	R2  load the bucket's head          W2  barrier() on every CPU
+//	R3  read the places its tags name   W3  look at every worker's hazard
+//	R4  w.hazard = 0                    W4  done when those that were set have changed
 //
-// Proof. R2 may sit in the store buffer while R3 is done: that is the only
-// reordering of TSO, and the price of a fence there is what the barrier saves.
-// Take the reader's CPU at the moment W2 reaches it. If R2 was before, it is
-// now visible, and W3 sees it. If R2 is after, so is R3, and W1 was before W2:
-// R3 sees the word changed, and the reader does not go on to R4. A word that
-// was changed and changed back to s (the node was freed and given out again
-// to the same word) names a node that is live at R3, with the hazard published
-// before: the reader may have it. Where there is no membarrier(2), R2 is an
-// atomic store, which orders it before R3, and W2 is nothing.
+// Proof. Take the reader's CPU at the moment W2 reaches it. If R1 was before, it
+// is now visible: W3 waits for the section to end. If R1 is after, so is R2: the
+// tag is seen cleared, and the place is not read. Where there is no
+// membarrier(2), R1 is an atomic store, which orders it before R2, and W2 is
+// nothing.
 //
-// R3 may fail without end when writers replace the same entry again and again.
-// After hazardRetries failures the reader publishes hazardAll in place of a
-// slot: until it leaves, nothing at all is freed, as under read-copy-update,
-// and it needs no check. So reads are wait-free (G4).
-//
-// Roles. Readers: Get, and writers that store a word in place. Writers that
-// hold the lock of a key's home bucket need no hazard: nothing leaves the
-// bucket without the lock. Reclaimer: whoever runs out of nodes, the pass, and
-// the daemon; several may run at once, each on the nodes that it has taken.
+// A section that lasts (its thread stopped, which a library cannot prevent)
+// holds up the grace period in progress. But it holds one bucket only, and says
+// which. A writer that finds no free place then frees by hand: barrier, and if
+// no worker's hazard is the very bucket, its retired places are free; these are
+// hazard pointers (Michael, 2004) to buckets. So a stopped reader costs six places
+// at most, and reads need no second look at what they have loaded: they are
+// wait-free (G4).
 //
 // What the code refers to:
-// (I1) A node is retired once, by whoever took it out of its index word, after
-// it is in no index word and no tier (W1 before the push to w.retired).
-// (I2) A reclaimer frees only nodes that it took from a retired list before
-// its barrier, and loads the list of workers after it (a worker that joins
-// later begins its R3 after W1).
-// (I3) A barrier that fails is no grace period: everything is put back.
+// (I1) A stamp is taken after the tag was cleared by an atomic store, and names
+// the period after the one that may be in progress: that one began, with its
+// barrier, after the tag was cleared. (So the writer may take the stamp, although
+// rule 1 of such designs gives it to the pass.)
+// (I2) The list of workers is loaded after the barrier: a worker that joins
+// later begins its R1 after W1.
+// (I3) A barrier that fails begins no grace period and frees nothing.
 // (I4) The mode, asymmetric or fenced, is fixed when the cache is made.
-
-// hazardAll in a worker's hazard protects every node.
-const hazardAll = ^uint32(0)
-
-// hazardRetries bounds the failures of R3 before a reader takes hazardAll.
-const hazardRetries = 3
 
 // A worker is what one P (or, in portable builds, one critical section) has
 // for itself. "Owner" is who is between enter and leave with it.
 //
 //	field               written by        read by           how
-//	hazard              owner             reclaimers        publish32 or Store; Load
-//	retired             owner pushes,     reclaimers        CAS; Swap takes all
-//	                    reclaimers take
-//	hits, inserts       owner             pass              lossyQueue
-//	magazine, spares,   owner             owner             plain, inside the section
-//	permits
-//	counters            owner             Stats, Len        counter
+//	hazard              owner             graces            publish or Store; Load
+//	hits, inserts,      owner             pass              lossyQueue
+//	wipes
+//	permits             owner             owner             plain, inside the section
+//	counters            owner             Stats, Len,       counter
+//	                                      graces
 //	owner               borrower          borrowers         CAS; only if guest
 //
 // A worker is one allocation whose first and last line it shares with nobody.
 type worker struct {
 	_ cachePad
 
-	hazard   atomic.Uint32
-	guest    bool // set once: lent by the owner flag
-	owner    atomic.Uint32
-	spares   int    // nodes in magazine
-	permits  int    // inserts that this worker may do
-	idle     uint32 // pass only: ticks for which a part-filled queue has waited
-	magazine []uint32
+	hazard  atomic.Uintptr // the bucket that is read; writerBit: and may be stored to
+	counts  workerCounts
+	guest   bool // set once: lent by the owner flag
+	owner   atomic.Uint32
+	permits int    // inserts that this worker may do
+	idle    uint32 // pass only: ticks for which a part-filled queue has waited
+	life    uint32 // debug builds: the life of the place that is read
 
-	hitQueue    lossyQueue
-	insertQueue lossyQueue
-	retired     atomic.Uint64 // nodeList
-
-	counts workerCounts
+	hitQueue    lossyQueue // for the tiers
+	insertQueue lossyQueue // for the policy
+	wipeQueue   lossyQueue // retired places that refer to memory
 
 	_ cachePad
 }
+
+// writerBit in a hazard says that the section may store a value in place.
+// Buckets are aligned to words.
+const writerBit = 1
 
 // A registry knows the workers of one cache.
 type registry struct {
@@ -111,7 +99,7 @@ type registry struct {
 // workerSizes are the lengths of what a worker owns; they shrink with the
 // capacity.
 type workerSizes struct {
-	hits, inserts, magazine, permits int
+	hits, inserts, wipes, permits int
 }
 
 func (r *registry) init(limit int, sizes workerSizes) {
@@ -121,123 +109,188 @@ func (r *registry) init(limit int, sizes workerSizes) {
 
 // add makes a worker. The caller holds mu.
 func (r *registry) add(guest bool) *worker {
-	w := &worker{guest: guest, magazine: make([]uint32, 2*r.sizes.magazine)}
+	w := &worker{guest: guest}
 	w.hitQueue.init(r.sizes.hits)
 	w.insertQueue.init(r.sizes.inserts)
+	w.wipeQueue.init(r.sizes.wipes)
 	old := *r.all.Load()
 	next := append(old[:len(old):len(old)], w)
 	r.all.Store(&next)
 	return w
 }
 
-// protect is R2: it publishes s as the node that w's owner is about to read.
-// The caller then checks (R3) that the word it got s from still names it.
-func (w *worker) protect(s uint32, fenced bool) {
+// protect is R1. The caller then loads the bucket's head (R2).
+func (w *worker) protect(b *bucketHead, writer, fenced bool) {
+	a := uintptr(unsafe.Pointer(b))
+	if writer {
+		a |= writerBit
+	}
 	if plainStores && !fenced {
-		publish32(&w.hazard, s)
+		publishAddress(&w.hazard, a)
 		return
 	}
-	w.hazard.Store(s)
+	w.hazard.Store(a)
 }
 
-// unprotect is R5. A release store: what was read was read before it.
-func (w *worker) unprotect() { publish32(&w.hazard, 0) }
-
-// A hazardSet is what a scan found. The bloom word answers nearly every
-// question; the list is as long as there are readers at that moment.
-type hazardSet struct {
-	all   bool
-	bloom uint64
-	slots []uint32
-}
-
-// scan is W3.
-func (r *registry) scan(h *hazardSet) {
-	h.all, h.bloom, h.slots = false, 0, h.slots[:0]
-	for _, w := range *r.all.Load() {
-		switch s := w.hazard.Load(); s {
-		case 0:
-		case hazardAll:
-			h.all = true
-		default:
-			h.bloom |= 1 << (s & 63)
-			h.slots = append(h.slots, s)
-		}
+// checkLife is the detector of the debug builds: a place that a section reads
+// has not been given a new life.
+func (w *worker) checkLife(s spot) {
+	yield(pointReadProtected)
+	if s.t.lives[s.index()].Load() != w.life {
+		panic("dualcache: a place was written under its reader")
 	}
 }
 
-func (h *hazardSet) has(s uint32) bool {
-	if h.all {
-		return true
-	}
-	if h.bloom&(1<<(s&63)) == 0 {
+// ops changes with every operation that a worker ends.
+func (n *workerCounts) ops() uint64 {
+	return n.hits.load() + n.misses.load() + n.sets.load() + n.deletes.load()
+}
+
+// A grace knows which grace periods have passed.
+//
+//	field     written by       read by
+//	done      holder of lock   writers, for stamps
+//	waiting   holder of lock   holder of lock
+type grace struct {
+	done    atomic.Uint32
+	lock    atomic.Uint32
+	running bool     // a period has begun, and waits for
+	waiting []waiter // these sections
+}
+
+// A waiter is a section that was under way.
+type waiter struct {
+	w      *worker
+	hazard uintptr
+	ops    uint64
+}
+
+func (x *waiter) left() bool {
+	return x.w.hazard.Load() != x.hazard || x.w.counts.ops() != x.ops
+}
+
+// stamp is the policy word of a place that is retired now (I1).
+func (g *grace) stamp() uint32 { return policyRetired | (g.done.Load()+2)&stampMask }
+
+// passed reports whether a retired place with this word is free.
+func (g *grace) passed(word uint32) bool {
+	return int32((g.done.Load()-word)<<(32-stampBits)) >= 0
+}
+
+// advance begins a grace period or tries to end the one that has begun, and
+// reports whether one ended. It never waits: if it is being done, or a section
+// lasts, it is for somebody else to go on. Not pinned.
+func (c *Cache[K, V]) advance() bool {
+	g := &c.grace
+	if g.lock.Load() != 0 || !g.lock.CompareAndSwap(0, 1) {
 		return false
 	}
-	for _, t := range h.slots {
-		if s == t {
+	if !g.running && !c.beginGrace(g) {
+		g.lock.Store(0)
+		return false
+	}
+	rest := g.waiting[:0]
+	for i := range g.waiting {
+		if !g.waiting[i].left() {
+			rest = append(rest, g.waiting[i])
+		}
+	}
+	g.waiting = rest
+	ended := len(rest) == 0
+	if ended {
+		if debug {
+			yield(pointGraceScanned)
+		}
+		g.running = false
+		g.done.Add(1)
+		c.gracePeriods.Add(1)
+	}
+	g.lock.Store(0)
+	return ended
+}
+
+// beginGrace is W2 and W3.
+func (c *Cache[K, V]) beginGrace(g *grace) bool {
+	if !c.fence() {
+		return false // (I3)
+	}
+	g.running = true
+	for _, w := range *c.workers.all.Load() {
+		x := waiter{w, 0, w.counts.ops()}
+		if x.hazard = w.hazard.Load(); x.hazard != 0 && !skipScan() {
+			g.waiting = append(g.waiting, x)
+		}
+	}
+	return true
+}
+
+// fence is W2.
+func (c *Cache[K, V]) fence() bool { return c.fenced || skipBarrier() || barrier() }
+
+// held reports whether a section reads a bucket, other than w's own. After a
+// fence: it is then told of all that could read what was retired before.
+func (r *registry) held(b *bucketHead, self *worker) bool {
+	a := uintptr(unsafe.Pointer(b))
+	for _, w := range *r.all.Load() {
+		if w != self && w.hazard.Load()&^writerBit == a {
 			return true
 		}
 	}
 	return false
 }
 
-// reclaim frees the retired nodes that no reader protects, and reports how
-// many. It may be called by anyone who is not pinned.
-func (c *Cache[K, V]) reclaim() int {
-	taken := c.takeRetired()
-	if taken == 0 {
-		return 0
-	}
-	if !c.fenced && !skipBarrier() && !barrier() {
-		c.putBack(taken) // (I3)
-		return 0
-	}
-	var h hazardSet
-	if !skipScan() {
-		c.workers.scan(&h)
-	}
-	if debug {
-		yield(pointGraceScanned)
-	}
-	c.gracePeriods.Add(1)
-	return c.freeUnprotected(taken, &h)
-}
-
-// takeRetired empties every worker's list into one.
-func (c *Cache[K, V]) takeRetired() nodeList {
-	var taken nodeList
-	for _, w := range *c.workers.all.Load() {
-		if w.retired.Load() != 0 {
-			taken = c.arena.join(nodeList(w.retired.Swap(0)), taken)
+// stored reports whether a section may be storing in place in a bucket.
+func (r *registry) stored(b *bucketHead) bool {
+	a := uintptr(unsafe.Pointer(b)) | writerBit
+	for _, w := range *r.all.Load() {
+		if w.hazard.Load() == a {
+			return true
 		}
 	}
-	if c.leftover.Load() != 0 {
-		taken = c.arena.join(nodeList(c.leftover.Swap(0)), taken)
-	}
-	return taken
+	return false
 }
 
-// putBack returns nodes to the common retired list.
-func (c *Cache[K, V]) putBack(l nodeList) { c.arena.push(&c.leftover, l) }
-
-// freeUnprotected is W4.
-func (c *Cache[K, V]) freeUnprotected(taken nodeList, h *hazardSet) int {
-	var free, kept nodeList
-	for s := taken.head(); s != 0; {
-		next := c.arena.link(s).Load()
-		if h.has(s) {
-			kept = c.arena.prepend(kept, s)
-		} else {
-			c.clearNode(s)
-			free = c.arena.prepend(free, s)
+// freeByHand frees the retired places of a bucket without a grace period,
+// unless somebody reads that bucket. It marks them first, as pending under a
+// number of its own; what is still so marked after the barrier was retired
+// before. Not pinned.
+func (c *Cache[K, V]) freeByHand(t *table, n uint64) {
+	pending := c.pending.Add(2)&stampMask | 1
+	c.eachRetired(t, n, func(word *atomic.Uint32, held bool) {
+		if word.Load() != policyFree {
+			word.Store(pending)
 		}
-		s = next
+	})
+	fenced := c.fence()
+	c.eachRetired(t, n, func(word *atomic.Uint32, held bool) {
+		switch {
+		case word.Load() != pending:
+		case held || !fenced:
+			word.Store(c.grace.stamp())
+		default:
+			word.Store(policyFree)
+		}
+	})
+}
+
+// eachRetired calls f with the words of a bucket's places without a tag, under
+// its lock, and with whether a section reads the bucket.
+func (c *Cache[K, V]) eachRetired(t *table, n uint64, f func(word *atomic.Uint32, held bool)) {
+	for range supplyYields {
+		w := c.enter()
+		w.protect(t.at(n), false, true)
+		h, ok := t.tryLock(n, lockSpins)
+		if ok {
+			held := !skipScan() && c.workers.held(h.b, w)
+			for m := match(h.head, 0); m != 0; m &= m - 1 {
+				f(h.b.word(position(m)), held)
+			}
+			h.unlock()
+		}
+		w.leave()
+		if ok {
+			return
+		}
+		runtime.Gosched()
 	}
-	if kept != 0 {
-		c.putBack(kept)
-	}
-	if free != 0 {
-		c.arena.release(free)
-	}
-	return free.len()
 }

@@ -8,6 +8,8 @@ type workerCounts struct {
 	evictions, expirations, deletes counter // entries taken out of it, by cause
 	cleared                         counter
 	droppedHits, droppedInserts     counter
+	forgotWindow, forgotMain        counter // entries that left the policy's lists
+	retired                         counter // places that wait for a grace period
 }
 
 // Stats are counts since the cache was made. Each is exact once the operations

@@ -1,46 +1,52 @@
 package dualcache
 
-import "runtime"
+import (
+	"math/bits"
+	"runtime"
+	"sync/atomic"
+	"time"
+)
 
 // The write path: Set and Delete.
 //
 // A Set of a resident key whose value is a word changes it in place, without
-// a lock: it protects the node as a reader does, and stores. Why that is
-// sound: the store takes effect while the node is in the index, or after it
+// a lock: it protects the bucket as a reader does, and stores. Why that is
+// sound: the store takes effect while the entry is in the index, or after it
 // was taken out. In the first case it is the register's new value. In the
 // second the removal, or the replacement by another Set, overlapped with this
 // Set, which therefore may count as having come just before it; what it stored
 // nobody will read as the key's later value, because nobody who begins now
-// finds the node. Entries with a deadline are changed under the lock, because
+// finds the place. Entries with a deadline are changed under the lock, because
 // value and deadline are two words; and an entry without one gets one only by
 // replacement, so that a store in place that comes late cannot land in an entry
 // with another Set's deadline.
 //
-// Every other Set fills a spare node first, and then takes the home bucket's
-// lock: some tens of nanoseconds for a search in one line and three stores.
-// An insert needs a permit. Permits are what bounds Len: there are Capacity of
-// them, an entry holds one for as long as it is in the index, and workers
-// keep a few. A writer that finds none makes room: it runs the pass if nobody
-// does, and else evicts one entry of a bucket near its own.
+// Every other Set takes the home bucket's lock: some tens of nanoseconds for a
+// search in one bucket, a few stores, and one more that publishes. An insert
+// needs a permit. Permits are what bounds Len: there are Capacity of them, an
+// entry holds one for as long as it is in the index, and workers keep a few. A
+// writer that finds none makes room: it runs the pass if nobody does, and else
+// evicts one entry of a bucket near its own.
 //
-// Order of a retirement (rule 5): mark dead, take out of the index word,
-// repair the tiers, retire.
+// Order of a retirement: clear the tag, stamp the place (qsbr.go I1), tell the
+// policy.
 
 // set is Set with a deadline.
 func (c *Cache[K, V]) set(key K, value V, deadline int64) {
 	hash := c.hash(key)
+	if deadline != noDeadline && !c.timed.Load() {
+		c.timed.Store(true)
+	}
 	w := c.enter()
 	resident := false
-	if slot, from := c.find(w, hash, key); slot != 0 {
-		n := at[K, V](&c.arena, slot)
-		word := n.policy.Load()
-		if c.valueKind != valueFixed && deadline == noDeadline && word&(policyLive|policyDeadline) == policyLive {
+	if s, from := c.find(w, hash, key, true); s.found() {
+		if c.valueKind != valueFixed && deadline == noDeadline &&
+			s.word().Load()&(policyLive|policyDeadline) == policyLive && c.settled(s.t) {
 			if debug {
 				yield(pointInPlace)
 			}
-			c.store(n, value)
-			wake := c.noteHit(w, slot, &n.nodeHeader, from)
-			w.unprotect()
+			c.store(placeAt[K, V](s), value)
+			wake := c.noteHit(w, hash, s, from)
 			w.counts.sets.add(1)
 			w.leave()
 			if wake {
@@ -50,8 +56,14 @@ func (c *Cache[K, V]) set(key K, value V, deadline int64) {
 		}
 		resident = true
 	}
-	w.unprotect()
 	c.setLocked(w, hash, key, value, deadline, resident)
+}
+
+// settled reports whether a table is the one in force and nothing is being moved
+// into it. Asked inside a section that may store: if the answer is yes, whoever
+// moves entries out of it will see the section's hazard (grow.go).
+func (c *Cache[K, V]) settled(t *table) bool {
+	return c.table.Load() == t && t.old.Load() == nil
 }
 
 // An outcome tells what an attempt at a locked Set came to.
@@ -61,265 +73,366 @@ const (
 	outcomeDone outcome = iota
 	outcomeClosed
 	outcomeNeedsPermit
-	outcomeLocked // the lock is held for long, or the segment is missing
+	outcomeNeedsDeadlines // the chunk of the free place has not been made
+	outcomeFull           // no free place within reach of the home
+	outcomeLocked         // a lock is held for long, or the table was outgrown
 )
 
 // setLocked takes over pinned, and unpins.
 func (c *Cache[K, V]) setLocked(w *worker, hash uint64, key K, value V, deadline int64, resident bool) {
-	for {
-		if w.spares == 0 {
-			w.leave()
-			nodes := c.supply()
-			if nodes == 0 {
+	for try := 0; ; {
+		if !resident && w.permits == 0 {
+			w = c.getPermit(w, hash)
+			continue
+		}
+		result, at := c.trySet(w, hash, key, value, deadline)
+		if result == outcomeDone {
+			c.finishSet(w)
+			return
+		}
+		if result == outcomeNeedsPermit {
+			resident = false
+			continue
+		}
+		c.keepNoPermit(w)
+		w.leave()
+		switch result {
+		case outcomeClosed:
+			return
+		case outcomeNeedsDeadlines:
+			at.t.makeDeadlines(at.index())
+		case outcomeFull:
+			if try == supplyTries {
 				c.refuse(hash, key)
 				return
 			}
-			w = c.enter()
-			c.arena.giveAll(w, nodes)
-			continue
-		}
-		slot := w.magazine[w.spares-1]
-		if deadline != noDeadline && c.arena.deadlineSlabOf(slot) == nil {
-			w.leave()
-			c.arena.makeDeadlines(slot)
-			w = c.enter()
-			continue
-		}
-		if !resident && w.permits == 0 {
-			taken := c.takePermits(w)
-			if taken && (c.permits.Load() >= c.lowWater || !c.crowded.Load()) {
-				continue
-			}
-			w.leave()
-			n := 0
-			if taken {
-				c.makeRoomAhead()
-			} else {
-				n = c.makeRoom(hash)
-			}
-			w = c.enter()
-			w.permits += n
-			continue
-		}
-		switch c.trySet(w, slot, hash, key, value, deadline) {
-		case outcomeDone:
-			c.finishSet(w)
-			return
-		case outcomeClosed:
-			c.keepNoPermit(w)
-			w.leave()
-			return
-		case outcomeNeedsPermit:
-			resident = false
+			c.makePlace(hash, try)
+			try++
 		case outcomeLocked:
-			c.keepNoPermit(w)
-			w.leave()
-			c.waitHome(hash)
-			w = c.enter()
+			c.giveWay()
 		}
+		w = c.enter()
 	}
 }
 
-// trySet fills the spare node on top of w's magazine, and puts it into the
-// index under the lock. If it comes to anything but outcomeDone, the node
-// stays in the magazine, clean.
-func (c *Cache[K, V]) trySet(w *worker, slot uint32, hash uint64, key K, value V, deadline int64) outcome {
-	n := at[K, V](&c.arena, slot)
-	n.key, n.value = key, value
-	publish64(&n.hash, hash)
-	policy := uint32(firstPolicy)
-	if deadline != noDeadline {
-		policy |= policyDeadline
+// giveWay is what a writer does, unpinned, that could not lock what it must.
+func (c *Cache[K, V]) giveWay() {
+	c.moveSome(c.table.Load(), 1)
+	runtime.Gosched()
+}
+
+// getPermit gets a permit for an insert. It is entered pinned and returns
+// pinned, but unpins in between unless there are plenty.
+func (c *Cache[K, V]) getPermit(w *worker, hash uint64) *worker {
+	taken := c.takePermits(w)
+	t := c.table.Load()
+	grow := t.hashes != nil && c.mustGrow(t)
+	if taken && !grow && (c.permits.Load() >= c.lowWater || !c.crowded.Load()) {
+		return w
 	}
-	c.arena.setDeadline(slot, deadline)
-	home := c.lockHome(hash)
-	if home == nil {
-		c.unfill(n)
-		return outcomeLocked
+	w.leave()
+	n := 0
+	switch {
+	case grow:
+		c.grow(t, true)
+	case taken:
+		c.makeRoomAhead()
+	default:
+		n = c.makeRoom(hash)
 	}
-	p, old := c.locate(home, hash, key)
+	w = c.enter()
+	w.permits += n
+	return w
+}
+
+// trySet makes one attempt under the home's lock. Pinned.
+func (c *Cache[K, V]) trySet(w *worker, hash uint64, key K, value V, deadline int64) (outcome, spot) {
+	t, home, ok := c.lockHome(w, hash)
+	if !ok {
+		return outcomeLocked, spot{}
+	}
+	old, resident := c.locate(w, t, home.n, home.head, hash, key)
+	switch {
+	case resident && c.updateInPlace(old, value, deadline):
+		c.noteAccess(old.word())
+		home.unlockVisible()
+		return outcomeDone, spot{}
+	case !resident && c.closed.Load():
+		home.unlock()
+		return outcomeClosed, spot{}
+	case !resident && w.permits == 0:
+		home.unlock()
+		return outcomeNeedsPermit, spot{}
+	}
+	first := home.n
+	if resident {
+		first = old.b
+	}
+	s, at, ok := c.vacant(t, &home, first)
+	if !ok {
+		home.unlock()
+		return outcomeFull, spot{}
+	}
 	result := outcomeDone
 	switch {
-	case old != 0 && c.updateInPlace(old, value, deadline):
-		home.unlock()
-		c.unfill(n)
-	case old != 0:
-		w.spares--
-		c.replace(w, home, p, old, slot, policy)
-	case c.closed.Load():
-		home.unlock()
-		c.unfill(n)
-		result = outcomeClosed
-	case w.permits == 0:
-		home.unlock()
-		c.unfill(n)
-		result = outcomeNeedsPermit
+	case deadline != noDeadline && t.deadlineChunkOf(s.index()) == nil:
+		result = outcomeNeedsDeadlines
+	case resident:
+		word := touched(old.word().Load(), c.now16(), c.fade)&^policyDeadline | policyLive
+		c.fill(s, &home, hash, key, value, deadline, word)
+		if !c.replace(w, &home, &at, old, s, hash) {
+			result = outcomeLocked
+		}
 	default:
-		w.spares--
-		c.insert(w, home, slot, hash, policy)
+		c.fill(s, &home, hash, key, value, deadline, newcomer(c.now16()))
+		c.insert(w, &home, &at, s, hash)
 	}
-	return result
-}
-
-// unfill cleans a spare node that was filled and not used.
-func (c *Cache[K, V]) unfill(n *node[K, V]) {
-	if c.pointers {
-		var key K
-		var value V
-		n.key, n.value = key, value
-	}
-}
-
-// locate finds a key under the lock of its home.
-func (c *Cache[K, V]) locate(home *bucket, hash uint64, key K) (place, uint32) {
-	tag := broadcast(hash)
-	for b := home; ; {
-		ctrl := b.ctrl.Load()
-		for m := match(b.tags.Load(), ctrl, tag); m != 0; m &= m - 1 {
-			i := position(m)
-			if slot := b.slot(i).Load(); slot != 0 && at[K, V](&c.arena, slot).key == key {
-				return place{b, i}, slot
-			}
+	if result != outcomeDone {
+		placeAt[K, V](s).wipe()
+		s.word().Store(policyFree)
+		if at.n != home.n {
+			at.unlock()
 		}
-		if ctrl&ctrlLink == 0 {
-			return place{}, 0
+		home.unlock()
+	}
+	return result, s
+}
+
+// vacant finds a free place, in bucket first if there is one, else as near to the
+// home as there is one. The place's bucket is the home, or is locked in at.
+func (c *Cache[K, V]) vacant(t *table, home *hold, first uint64) (s spot, at hold, ok bool) {
+	if first != home.n {
+		if s, at, ok = c.vacantIn(t, home, first); ok {
+			return s, at, true
 		}
-		b = b.next(ctrl)
 	}
+	for d := 0; d <= t.reach(); d++ {
+		if s, at, ok = c.vacantIn(t, home, t.near(home.n, d)); ok {
+			return s, at, true
+		}
+	}
+	return spot{}, hold{}, false
 }
 
-// updateInPlace changes a resident entry under the lock, where value and
-// deadline allow: the value first (expiry.go I2).
-func (c *Cache[K, V]) updateInPlace(slot uint32, value V, deadline int64) bool {
-	n := at[K, V](&c.arena, slot)
-	if c.valueKind == valueFixed || deadline != noDeadline && n.policy.Load()&policyDeadline == 0 {
-		return false
+func (c *Cache[K, V]) vacantIn(t *table, home *hold, n uint64) (s spot, at hold, ok bool) {
+	at = *home
+	if n != home.n {
+		if match(t.at(n).head.Load(), 0) == 0 {
+			return spot{}, hold{}, false
+		}
+		if at, ok = t.tryLock(n, neighbourSpins); !ok {
+			return spot{}, hold{}, false
+		}
+		if at.head&headMoved != 0 {
+			at.unlock()
+			return spot{}, hold{}, false
+		}
 	}
-	c.store(n, value)
-	c.arena.setDeadline(slot, deadline)
-	c.arena.noteDeadline(slot)
-	return true
+	for m := match(at.head, 0); m != 0; m &= m - 1 {
+		if i := position(m); c.free(at.b.word(i)) {
+			return spot{t, n, i}, at, true
+		}
+	}
+	if n != home.n {
+		at.unlock()
+	}
+	return spot{}, hold{}, false
 }
 
-// replace puts a new node into the place of an old one of the same key. It
-// inherits what the policy knows: it is not a new key (rule 8).
-func (c *Cache[K, V]) replace(w *worker, home *bucket, p place, old, slot, policy uint32) {
-	o, n := c.arena.header(old), c.arena.header(slot)
-	publish32(&n.policy, policy|o.policy.Load()&^policyDeadline)
-	c.kill(o)
-	publish32(p.b.slot(p.i), slot)
-	c.revive(n, slot)
-	c.repairTiers(o.hash.Load(), old)
-	home.unlock()
+const neighbourSpins = 16
+
+// free reports whether a place without a tag may be written. Its bucket is
+// locked.
+func (c *Cache[K, V]) free(word *atomic.Uint32) bool {
+	x := word.Load()
+	switch {
+	case x == policyFree:
+		return true
+	case x&(policyLive|policyRetired) == policyRetired:
+		if c.grace.passed(x) {
+			return true
+		}
+	case x&policyLive == 0 && c.pending.Load()-x < 2*maxWorkers:
+		// It is being freed by hand.
+	default: // (I3) of arena.go
+		word.Store(c.grace.stamp())
+	}
+	if !c.graceWanted.Load() {
+		c.graceWanted.Store(true)
+	}
+	return false
+}
+
+// fill writes an entry into a free place. Nobody sees it yet.
+func (c *Cache[K, V]) fill(s spot, home *hold, hash uint64, key K, value V, deadline int64, word uint32) {
+	t, i := s.t, s.index()
 	if debug {
-		yield(pointBeforeRetire)
+		t.lives[i].Add(1)
 	}
-	c.arena.retire(w, old)
+	p := placeAt[K, V](s)
+	p.key, p.value = key, value
+	if deadline != noDeadline {
+		word |= policyDeadline
+	}
+	t.setDeadline(i, deadline)
+	if t.hashes != nil {
+		t.hashes[i] = hash
+	}
+	publish32(&t.position[i], atDistance(t.distance(home.n, s.b)))
+	publish32(s.word(), word)
 }
 
-// insert puts a new node into the index. The worker has a permit for it.
-func (c *Cache[K, V]) insert(w *worker, home *bucket, slot uint32, hash uint64, policy uint32) {
-	n := c.arena.header(slot)
-	publish32(&n.policy, policy)
-	p, ok := c.index.findFree(home, hash)
-	for !ok {
-		// The place may be lost again with the overflow bucket it was in.
-		c.unlinkLowest(w, home)
-		p, ok = c.index.findFree(home, hash)
+// distance is how many steps b is from a home that it can be reached from.
+func (t *table) distance(home, b uint64) int {
+	d := 0
+	for t.near(home, d) != b {
+		d++
 	}
-	publish32(p.b.slot(p.i), slot)
-	p.b.setTag(p.i, broadcast(hash))
-	c.revive(n, slot)
+	return d
+}
+
+// show sets the tag of a filled place and, if it is not in the home, the mark.
+// It ends the hold of the place's bucket if that is not the home.
+func (c *Cache[K, V]) show(home, at *hold, s spot, hash uint64) {
+	if s.b == home.n {
+		home.head = withTag(home.head, s.i, tagOf(hash))
+		return
+	}
+	at.head = withTag(at.head, s.i, tagOf(hash))
+	at.unlockVisible()
+	home.head |= mark(s.t.distance(home.n, s.b))
+}
+
+// insert puts a filled place into the index, and unlocks. The worker has a permit
+// for it.
+func (c *Cache[K, V]) insert(w *worker, home, at *hold, s spot, hash uint64) {
+	c.show(home, at, s, hash)
 	w.permits--
 	w.counts.added.add(1)
-	home.unlock()
-	if w.insertQueue.offer(uint64(n.state.Load())<<32|uint64(slot)) == offerDropped {
+	home.unlockVisible()
+	s.t.noteDeadline(s.index())
+	c.announce(w, s, hash)
+}
+
+// announce tells the policy of an entry that is in none of its lists.
+func (c *Cache[K, V]) announce(w *worker, s spot, hash uint64) {
+	if w.insertQueue.offer(hash<<32|uint64(s.slot())) == offerDropped {
 		w.counts.droppedInserts.add(1)
 	}
 }
 
-// kill marks a node dead and ends its generation. The home is locked.
-func (c *Cache[K, V]) kill(n *nodeHeader) {
-	n.state.Store(n.state.Load() + stateGeneration | stateDead)
-}
-
-// revive marks a node live once the index names it: tiers may give it out from
-// now on, and not before.
-func (c *Cache[K, V]) revive(n *nodeHeader, slot uint32) {
-	publish32(&n.state, n.state.Load()&^stateDead)
-	c.arena.noteDeadline(slot)
-}
-
-// unlinkLowest makes room in a chain that cannot grow: the entry of the lowest
-// rank leaves. Its permit goes to the worker.
-func (c *Cache[K, V]) unlinkLowest(w *worker, home *bucket) {
-	var lowest uint32
-	rank := uint32(maxRank + 1)
-	for b := home; ; {
-		for i := range b.slots {
-			if slot := b.slots[i].Load(); slot != 0 {
-				if r := rankOf(c.arena.header(slot).policy.Load()); r < rank {
-					lowest, rank = slot, r
-				}
-			}
+// replace puts a filled place into the index instead of an old one of the same
+// key, and unlocks. The entry keeps its place in the policy's lists: it is not a
+// new key (rule 8). It reports false, with nothing done, if it cannot get the old
+// place's bucket.
+func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, hash uint64) bool {
+	oldAt := home
+	switch old.b {
+	case home.n:
+	case at.n:
+		oldAt = at
+	default:
+		h, ok := s.t.tryLock(old.b, lockSpins)
+		if !ok {
+			return false
 		}
-		ctrl := b.ctrl.Load()
-		if ctrl&ctrlLink == 0 {
-			break
-		}
-		b = b.next(ctrl)
+		oldAt = &h
 	}
-	c.takeOut(w, home, lowest)
-	w.counts.evictions.add(1)
-	w.permits++
+	listed := c.policy.rename(old, s)
+	same := oldAt.n == s.b
+	if same {
+		oldAt.head = withTag(oldAt.head, s.i, tagOf(hash))
+	} else {
+		c.show(home, at, s, hash)
+		home.publish() // (I6) of tiers.go: the new one before the old one
+	}
+	c.takeOut(w, home, oldAt, old)
+	s.t.noteDeadline(s.index())
+	if !listed {
+		c.announce(w, s, hash)
+	}
+	return true
 }
 
-// takeOut removes a slot from the chain of a locked home, and retires it. A
-// slot that is not there breaks (I1) of qsbr.go, and nothing can be trusted.
-func (c *Cache[K, V]) takeOut(w *worker, home *bucket, slot uint32) {
-	p, ok := home.findSlot(slot)
-	if !ok {
-		panic("dualcache: a live node is not in its bucket")
-	}
-	n := c.arena.header(slot)
-	c.kill(n)
-	p.clear(home)
-	c.repairTiers(n.hash.Load(), slot)
+// takeOut clears the tag of a place, whose bucket is held by at (which may be
+// home), retires it, and unlocks both. The policy has forgotten it.
+func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot) {
+	at.head = withTag(at.head, old.i, 0)
+	at.publish()
 	if debug {
 		yield(pointBeforeRetire)
 	}
-	c.arena.retire(w, slot)
-}
-
-// unlink is takeOut, and unlocks the home.
-func (c *Cache[K, V]) unlink(w *worker, home *bucket, slot uint32) {
-	c.takeOut(w, home, slot)
+	publish32(old.word(), c.grace.stamp())
+	w.counts.retired.add(1)
+	if c.pointers && w.wipeQueue.offer(uint64(old.slot())) == offerDropped && !c.wipeAll.Load() {
+		c.wipeAll.Store(true)
+	}
+	if old.b != home.n {
+		if d := old.t.distance(home.n, old.b); !c.othersAt(old, at.head, d) {
+			home.head &^= mark(d)
+		}
+		at.unlock()
+	}
 	home.unlock()
 }
 
-func (c *Cache[K, V]) repairTiers(hash uint64, slot uint32) {
-	if c.tiered {
-		c.t1.forget(hash, slot)
-		c.t2.forget(hash, slot)
+// othersAt reports whether a bucket holds an entry of the home d buckets before
+// it. That home is locked.
+func (c *Cache[K, V]) othersAt(s spot, head uint64, d int) bool {
+	for m := live(head); m != 0; m &= m - 1 {
+		if distanceOf(s.t.position[index(s.b, position(m))].Load()) == d {
+			return true
+		}
 	}
+	return false
 }
 
-// lockLife locks the home of one life of a node, or returns nil if it has
-// ended or the lock is held for long. Pinned.
-func (c *Cache[K, V]) lockLife(slot, state uint32) *bucket {
-	n := c.arena.header(slot)
-	// The hash belongs to the life that state names if that is still so under
-	// the lock; else the wrong bucket was locked, and does not matter.
-	home := c.lockHome(n.hash.Load())
-	if home == nil {
-		return nil
+// updateInPlace changes a resident entry under the lock, where value and
+// deadline allow: the value first (expiry.go I2).
+func (c *Cache[K, V]) updateInPlace(s spot, value V, deadline int64) bool {
+	if c.valueKind == valueFixed || deadline != noDeadline && s.word().Load()&policyDeadline == 0 {
+		return false
 	}
-	if n.state.Load() != state {
-		home.unlock()
-		return nil
-	}
-	return home
+	c.store(placeAt[K, V](s), value)
+	s.t.setDeadline(s.index(), deadline)
+	s.t.noteDeadline(s.index())
+	return true
 }
+
+// removeAt takes the entry of a place out, if the place still holds one, its
+// position word is the expected one, and, unless now is 0, its deadline has come.
+// It reports whether it did. The permit is the caller's. Pinned.
+func (c *Cache[K, V]) removeAt(w *worker, s spot, expected uint32, now int64) bool {
+	n := s.t.back(s.b, distanceOf(s.position().Load()))
+	w.protect(s.t.at(n), false, c.fenced)
+	home, ok := s.t.tryLock(n, lockSpins)
+	if !ok {
+		return false
+	}
+	at := &home
+	if s.b != n {
+		h, ok := s.t.tryLock(s.b, lockSpins)
+		if !ok {
+			home.unlock()
+			return false
+		}
+		at = &h
+	}
+	x := s.position().Load()
+	if !hasTag(at.head, s.i) || s.t.back(s.b, distanceOf(x)) != n || expected != anyPosition && x != expected ||
+		now != 0 && !s.t.expired(s.index(), now) {
+		if at != &home {
+			at.unlock()
+		}
+		home.unlock()
+		return false
+	}
+	c.policy.forget(w, s)
+	c.takeOut(w, &home, at, s)
+	return true
+}
+
+const anyPosition = ^uint32(0)
 
 // finishSet ends a Set that took effect: it hands work on, unpinned.
 func (c *Cache[K, V]) finishSet(w *worker) {
@@ -328,6 +441,13 @@ func (c *Cache[K, V]) finishSet(w *worker) {
 	w.leave()
 	if full {
 		c.tryDrain()
+	}
+	if c.graceWanted.Load() {
+		c.graceWanted.Store(false)
+		c.advance()
+	}
+	if t := c.table.Load(); t.old.Load() != nil {
+		c.moveSome(t, movesPerSet)
 	}
 	if c.awake.Load() == 0 {
 		c.wake()
@@ -409,36 +529,96 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 	}
 }
 
-// evictNear evicts the entry of lowest rank in the first chain, from the home
-// of hash on, that has one and is not locked. It reports whether it did.
+// evictNear evicts an entry of low rank from the first bucket, from the home of
+// hash on, that has one. It reports whether it did. The permit is the caller's.
 func (c *Cache[K, V]) evictNear(hash uint64) bool {
-	evicted := false
-	c.index.eachHomeFrom(hash, func(home *bucket) bool {
-		w := c.enter()
-		if home.tryLock() {
-			if !home.chainEmpty() {
-				c.unlinkLowest(w, home)
-				w.permits-- // the caller's
-				evicted = true
+	for t := c.table.Load(); t != nil; t = t.old.Load() {
+		n := t.homeOf(hash)
+		for i := range t.homes {
+			if c.evictLowest(t, (n+i)%t.homes, 0) {
+				return true
 			}
-			home.unlock()
 		}
-		w.leave()
-		return !evicted
-	})
-	return evicted
-}
-
-// waitHome is what a writer does, unpinned, that could not lock a home.
-func (c *Cache[K, V]) waitHome(hash uint64) {
-	if c.index.segmentOf(hash) == nil {
-		c.index.makeHome(hash)
-		return
 	}
-	runtime.Gosched()
+	return false
 }
 
-// refuse gives up a Set for want of a node. The older value must not outlive
+// evictLowest evicts the entry of the lowest rank from the buckets up to last
+// steps from a home. It reports whether it did. The permit is the caller's.
+func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) bool {
+	var lowest spot
+	rank := uint32(maxRank + 1)
+	for d := range last + 1 {
+		b := t.near(home, d)
+		for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
+			s := spot{t, b, position(m)}
+			if r := rankOf(s.word().Load()); r < rank {
+				lowest, rank = s, r
+			}
+		}
+	}
+	if !lowest.found() {
+		return false
+	}
+	w := c.enter()
+	ok := c.removeAt(w, lowest, anyPosition, 0)
+	if ok {
+		w.counts.evictions.add(1)
+	}
+	w.leave()
+	return ok
+}
+
+// makePlace makes a free place near the home of a hash where retired places and
+// live entries take all there are: a grace period frees the former; where a
+// section lasts, they are freed by hand; and if it is too crowded for the table
+// to grow, the entry of the lowest rank leaves. It is called again and again, and
+// then yields, and waits. Not pinned.
+func (c *Cache[K, V]) makePlace(hash uint64, try int) {
+	if c.advance(); c.advance() && try == 0 {
+		return // two periods, or the second that the stamps ask for
+	}
+	t := c.table.Load()
+	home := t.homeOf(hash)
+	if c.liveIn(t, home) > crowd(t) {
+		if t.hashes != nil && t.old.Load() == nil {
+			c.grow(t, try < supplyYields)
+			runtime.Gosched()
+			return
+		}
+		if c.evictLowest(t, home, t.reach()) {
+			c.permits.Add(1)
+		}
+	}
+	for d := 0; d <= t.reach(); d++ {
+		c.freeByHand(t, t.near(home, d))
+	}
+	switch {
+	case try > supplyYields:
+		time.Sleep(supplyPause)
+	case try > 2:
+		runtime.Gosched()
+	}
+}
+
+const (
+	supplyYields = 64
+	supplyTries  = supplyYields + 20
+	supplyPause  = 100 * time.Microsecond
+)
+
+// crowd is how many entries within reach of a home are too many.
+func crowd(t *table) int { return (t.reach()+1)*bucketPlaces - 2 }
+
+// liveIn counts the entries within reach of a home.
+func (c *Cache[K, V]) liveIn(t *table, home uint64) (n int) {
+	for d := 0; d <= t.reach(); d++ {
+		n += bits.OnesCount64(live(t.at(t.near(home, d)).head.Load()))
+	}
+	return n
+}
+
+// refuse gives up a Set for want of a place. The older value must not outlive
 // it.
 func (c *Cache[K, V]) refuse(hash uint64, key K) {
 	c.remove(hash, key)
@@ -452,26 +632,34 @@ func (c *Cache[K, V]) refuse(hash uint64, key K) {
 func (c *Cache[K, V]) remove(hash uint64, key K) (bool, int64) {
 	for {
 		w := c.enter()
-		if c.index.segmentOf(hash) == nil {
+		t, home, ok := c.lockHome(w, hash)
+		if !ok {
 			w.leave()
-			return false, noDeadline
-		}
-		home := c.lockHome(hash)
-		if home == nil {
-			w.leave()
-			c.waitHome(hash)
+			c.giveWay()
 			continue
 		}
-		_, slot := c.locate(home, hash, key)
-		if slot == 0 {
+		s, ok := c.locate(w, t, home.n, home.head, hash, key)
+		if !ok {
 			home.unlock()
 			w.leave()
 			return false, noDeadline
 		}
-		deadline := c.arena.deadline(slot)
-		c.unlink(w, home, slot)
-		w.counts.deletes.add(1)
+		at := &home
+		if s.b != home.n {
+			h, ok := t.tryLock(s.b, lockSpins)
+			if !ok {
+				home.unlock()
+				w.leave()
+				runtime.Gosched()
+				continue
+			}
+			at = &h
+		}
+		deadline := t.deadline(s.index())
+		c.policy.forget(w, s)
+		c.takeOut(w, &home, at, s)
 		c.returnPermit(w)
+		w.counts.deletes.add(1)
 		w.leave()
 		if c.awake.Load() == 0 {
 			c.wake()
@@ -480,36 +668,39 @@ func (c *Cache[K, V]) remove(hash uint64, key K) (bool, int64) {
 	}
 }
 
-// clearAll empties the index, bucket by bucket.
+// clearAll empties the index, place by place: first the table that is being
+// outgrown, whose entries may be on their way into the other.
 func (c *Cache[K, V]) clearAll() {
 	c.crowded.Store(false)
-	c.index.eachHome(func(home *bucket) bool {
-		for {
-			w := c.enter()
-			if !home.tryLock() {
-				w.leave()
-				runtime.Gosched()
-				continue
-			}
-			n := c.clearChain(w, home)
-			home.unlock()
-			w.counts.cleared.add(uint64(n))
-			w.leave()
-			c.permits.Add(int64(n))
-			return true
+	for {
+		t := c.table.Load()
+		if old := t.old.Load(); old != nil {
+			c.clearTable(old)
 		}
-	})
+		c.clearTable(t)
+		if c.table.Load() == t {
+			break
+		}
+	}
 	c.wake()
 }
 
-// clearChain takes out every entry behind a locked home.
-func (c *Cache[K, V]) clearChain(w *worker, home *bucket) (n int) {
-	for {
-		slot := home.lastSlot()
-		if slot == 0 {
-			return n
+func (c *Cache[K, V]) clearTable(t *table) {
+	for b := uint64(0); b < t.homes; b++ {
+		for live(t.at(b).head.Load()) != 0 {
+			w := c.enter()
+			n := 0
+			for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
+				if c.removeAt(w, spot{t, b, position(m)}, anyPosition, 0) {
+					n++
+				}
+			}
+			w.counts.cleared.add(uint64(n))
+			w.leave()
+			c.permits.Add(int64(n))
+			if n == 0 {
+				runtime.Gosched()
+			}
 		}
-		c.takeOut(w, home, slot)
-		n++
 	}
 }
