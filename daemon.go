@@ -295,6 +295,7 @@ func (c *Cache[K, V]) tickClock() {
 func (c *Cache[K, V]) drain(mayWait bool) (applied int) {
 	workers := *c.workers.all.Load()
 	c.policy.begin(workers)
+	before := c.policy.seq
 	for _, w := range workers {
 		if w.wipeQueue.pending() > 0 {
 			w.wipeQueue.drain(c.toLimbo)
@@ -310,6 +311,10 @@ func (c *Cache[K, V]) drain(mayWait bool) (applied int) {
 		w.idle = 0
 		applied += w.insertQueue.drain(c.applyInsert)
 		applied += w.hitQueue.drain(c.applyHit)
+	}
+	// Keys that came back straight into main have driven others out.
+	if n := c.policy.seq - before; n > 0 {
+		c.permits.Add(int64(n))
 	}
 	c.publishTick()
 	return applied
@@ -371,8 +376,10 @@ func (c *Cache[K, V]) evict(n int) (evicted int) {
 	}
 	before := p.seq
 	for range 2*n + 2 {
-		if p.free(); p.seq-before >= uint64(n) {
+		if left := n - int(p.seq-before); left <= 0 {
 			break
+		} else {
+			p.free(left)
 		}
 	}
 	c.publishTick()

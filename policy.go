@@ -459,11 +459,13 @@ func (p *policy) inserted(s slot, low uint32) {
 	if !p.toWindow(&e) {
 		p.lookForLost()
 	}
-	p.drainWindow()
+	if len(p.history.records) == 0 {
+		p.drainWindow()
+	}
 }
 
 // drainWindow lets the oldest of a window above its share go over into main, as
-// long as that is below its own.
+// long as that is below its own: until the cache has been full for the first time.
 func (p *policy) drainWindow() {
 	for range movesAtOnce {
 		if p.lenWindow() <= p.wmax() || p.lenMain() >= p.capacity-p.wmax() || !p.passOver(false) {
@@ -516,16 +518,35 @@ func (p *policy) victim() (e entry, at uint64, ok bool) {
 			p.mainHand = 0
 		}
 		at = p.mainHand
-		if e, ok = p.read(p.main.at(at).Load(), positionMain, at); ok {
-			word := e.word().Load()
-			if rankOf(word) == 0 {
+		if p.spare(p.main.at(at).Load()) {
+			if e, ok = p.read(p.main.at(at).Load(), positionMain, at); ok {
 				return e, at, true
 			}
-			publish32(e.word(), word-1)
 		}
 		p.mainHand++
 	}
 	return entry{}, 0, false
+}
+
+// spare is the look of the hand at an item: it lowers the rank, if there is one,
+// and reports whether the entry may have to go. That it is still there is looked
+// at only then.
+func (p *policy) spare(item uint64) bool {
+	s := slot(item)
+	if s == 0 {
+		return false
+	}
+	t := p.tableOf(s)
+	if t == nil {
+		return false
+	}
+	word := t.at(s.bucket()).word(s.place())
+	x := word.Load()
+	if x&policyLive == 0 || rankOf(x) == 0 {
+		return x&policyLive != 0
+	}
+	publish32(word, x-1)
+	return false
 }
 
 // passOver takes the oldest of the window to main. With a contest, it loses or
@@ -644,18 +665,18 @@ func (p *policy) adapt() {
 	}
 }
 
-// free evicts one entry, and reports whether it did.
-func (p *policy) free() bool {
+// free evicts one entry, and reports whether it did. The cache is to be left with
+// n entries less than there are now, this one included, which tells how many main
+// is to have. (Where one entry is evicted for each that is inserted, and
+// afterwards, n is 1; a pass that makes room ahead evicts more.)
+func (p *policy) free(n int) bool {
 	p.findLost()
 	for range movesAtOnce {
-		if p.lenWindow() <= p.wmax() && p.lenMain() > 0 {
+		if p.lenWindow() <= p.wmax() {
 			break
 		}
-		if p.lenMain() >= p.capacity-p.wmax() || !p.passOver(false) {
-			if p.passOver(true) {
-				return true
-			}
-			break
+		if p.lenMain() >= p.lenWindow()+p.lenMain()-n-p.wmax() || !p.passOver(false) {
+			return p.passOver(true)
 		}
 	}
 	v, _, ok := p.victim()
