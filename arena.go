@@ -99,6 +99,16 @@ func (b *bucketHead) word(i int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(&b.policy), uintptr(i)*unsafe.Sizeof(b.policy[0])))
 }
 
+// prefetch loads a word of the second line of a bucket, so that it is on its way
+// from memory while the first one, which tells whether it is needed, is as well.
+// (It is needed in every second lookup.) Only where Get is plain: the race detector
+// would not like it.
+func prefetch(b *bucketHead) {
+	_ = (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(b), lineBytes)).Load()
+}
+
+const lineBytes = 64
+
 // A table is one block of buckets. Its fields do not change once it is
 // published, but for old, moved and cursor (grow.go).
 type table struct {
@@ -122,7 +132,11 @@ type table struct {
 
 // newTable makes a table. It allocates, and is not called pinned.
 func newTable[K comparable, V any](homes uint64, number uint32, outgrown bool) *table {
-	b := make([]bucket[K, V], homes)
+	spare := uint64(0)
+	if unsafe.Sizeof(bucket[K, V]{}) <= lineBytes {
+		spare = 2 // prefetch reads behind the last one
+	}
+	b := make([]bucket[K, V], homes, homes+spare)
 	places := homes * bucketPlaces
 	t := &table{
 		base:      unsafe.Pointer(unsafe.SliceData(b)),

@@ -309,6 +309,9 @@ func (c *Cache[K, V]) drain(mayWait bool) (applied int) {
 			continue
 		}
 		w.idle = 0
+		if c.capacity > warmAbove {
+			w.insertQueue.peek(c.warmInsert)
+		}
 		applied += w.insertQueue.drain(c.applyInsert)
 		applied += w.hitQueue.drain(c.applyHit)
 	}
@@ -328,6 +331,12 @@ func (c *Cache[K, V]) toLimbo(record uint64) {
 	c.limbo = append(c.limbo, slot(record))
 	c.limboLen.Store(int64(len(c.limbo)))
 }
+
+// warmAbove is the capacity from which on entries are seldom in the processor's
+// own cache.
+const warmAbove = 10_000
+
+func (c *Cache[K, V]) warmInsert(record uint64) { c.policy.warmInsert(slot(record)) }
 
 func (c *Cache[K, V]) applyInsert(record uint64) {
 	c.policy.inserted(slot(record), uint32(record>>32))
@@ -375,6 +384,9 @@ func (c *Cache[K, V]) evict(n int) (evicted int) {
 		p.history.init(t.homes)
 	}
 	before := p.seq
+	if c.capacity > warmAbove {
+		p.warm(n)
+	}
 	for range 2*n + 2 {
 		if left := n - int(p.seq-before); left <= 0 {
 			break

@@ -39,6 +39,14 @@ func (h *history) set(home uint64) []uint32 {
 	return h.records[home*historyWays : (home+1)*historyWays]
 }
 
+// peek loads a set into the processor's cache.
+func (h *history) peek(home uint64) uint32 {
+	if i := home * historyWays; i < uint64(len(h.records)) {
+		return h.records[i]
+	}
+	return 0
+}
+
 // take finds a key's record, and takes it out.
 func (h *history) take(home uint64, low uint32) (ghost uint32, ok bool) {
 	if len(h.records) == 0 {

@@ -67,6 +67,14 @@ func (q *lossyQueue) pending() int {
 	return int(q.writePos.Load() - read)
 }
 
+// peek shows all records that are there and takes none. Consumer only.
+func (q *lossyQueue) peek(look func(record uint64)) {
+	mask := uint64(len(q.records) - 1)
+	for n, end := q.readPos.Load(), q.writePos.Load(); n != end; n++ {
+		look(q.records[n&mask].Load())
+	}
+}
+
 // drain takes all records that were there when it began. Consumer only.
 func (q *lossyQueue) drain(take func(record uint64)) int {
 	pos, end := q.readPos.Load(), q.writePos.Load()

@@ -71,6 +71,7 @@ type policy struct {
 	slowHand     uint64
 	toLookAt     uint64 // buckets that the slow hand has still to visit
 	dropped      uint64 // insert records dropped, as summed at the last pass
+	warmth       uint32 // of warm: nobody reads it, but it is not known to be so
 
 	seq      uint64 // evictions
 	now      uint32 // seq in ticks
@@ -662,6 +663,36 @@ func (p *policy) adapt() {
 		step := shareStep * float64(p.capacity)
 		p.share = p.clampShare(p.share + step*float64(window-main)/float64(window+main))
 		p.evidence, p.marked = [2]int{}, p.seq
+	}
+}
+
+// warm loads what the next n evictions will look at, all at once, so that the
+// misses overlap: one by one, each would wait for the one before. Half of the
+// time of an eviction from a large cache is such waiting.
+func (p *policy) warm(n int) {
+	t := p.table.Load()
+	sum := uint32(0)
+	for i := range uint64(n) {
+		if at := p.windowHead + i; at < p.windowTail {
+			if s := slot(p.window.at(at % p.window.size()).Load()); s != 0 && s.table() == t.number {
+				sum += t.at(s.bucket()).word(s.place()).Load() + t.position[s.index()].Load() + p.history.peek(s.bucket())
+			}
+		}
+	}
+	for i := range uint64(2 * n) {
+		if at := p.mainHand + i; at < p.mainEnd {
+			if s := slot(p.main.at(at).Load()); s != 0 && s.table() == t.number {
+				sum += t.at(s.bucket()).word(s.place()).Load()
+			}
+		}
+	}
+	p.warmth = sum
+}
+
+// warmInsert does the same for an insert record.
+func (p *policy) warmInsert(s slot) {
+	if t := p.table.Load(); s.table() == t.number {
+		p.warmth += t.position[s.index()].Load() + p.history.peek(s.bucket())
 	}
 }
 

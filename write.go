@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+	"unsafe"
 )
 
 // The write path: Set and Delete.
@@ -37,26 +38,45 @@ func (c *Cache[K, V]) set(key K, value V, deadline int64) {
 	if deadline != noDeadline && !c.timed.Load() {
 		c.timed.Store(true)
 	}
-	w := c.enter()
-	resident := false
-	if s, from := c.find(w, hash, key, true); s.found() {
-		if c.valueKind != valueFixed && deadline == noDeadline &&
-			s.word().Load()&(policyLive|policyDeadline) == policyLive && c.settled(s.t) {
-			if debug {
-				yield(pointInPlace)
-			}
-			c.store(placeAt[K, V](s), value)
-			wake := c.noteHit(w, hash, s, from)
-			w.counts.sets.add(1)
-			w.leave()
-			if wake {
-				c.wake()
-			}
-			return
-		}
-		resident = true
+	if c.valueKind == valueFixed || deadline != noDeadline {
+		// Under the lock it is found out whether the key is resident.
+		c.setLocked(c.enter(), hash, key, value, deadline, true)
+		return
 	}
-	c.setLocked(w, hash, key, value, deadline, resident)
+	w := c.enter()
+	var s spot
+	var from tierNumber
+	if c.plain {
+		// The home bucket first, as in Get.
+		t := c.table.Load()
+		n := t.homeOf(hash)
+		b := bucketAt[K, V](t, n)
+		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b))|writerBit)
+		prefetch(&b.bucketHead)
+		for m := match(b.head.Load(), broadcast(hash)); m != 0; m &= m - 1 {
+			if i := position(m); b.place(i).key == key {
+				s = spot{t, n, i}
+				break
+			}
+		}
+	}
+	if !s.found() {
+		s, from = c.find(w, hash, key, true)
+	}
+	if !s.found() || s.word().Load()&(policyLive|policyDeadline) != policyLive || !c.settled(s.t) {
+		c.setLocked(w, hash, key, value, deadline, s.found())
+		return
+	}
+	if debug {
+		yield(pointInPlace)
+	}
+	c.store(placeAt[K, V](s), value)
+	wake := c.noteHit(w, hash, s, from)
+	w.counts.sets.add(1)
+	w.leave()
+	if wake {
+		c.wake()
+	}
 }
 
 // settled reports whether a table is the one in force and nothing is being moved
