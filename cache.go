@@ -106,7 +106,6 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	t := c.table.Load()
 	b := bucketAt[K, V](t, t.homeOf(hash))
 	publishAddress(&w.hazard, uintptr(unsafe.Pointer(b))) // protect: plain says how
-	prefetch(&b.bucketHead)
 	head := b.head.Load()
 	for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
 		i := position(m)

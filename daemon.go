@@ -237,7 +237,7 @@ func (c *Cache[K, V]) wipe(limit int) {
 		if c.wipeNext--; c.wipeNext >= t.homes {
 			continue
 		}
-		for m := match(t.at(c.wipeNext).head.Load(), 0); m != 0; m &= m - 1 {
+		for m := empty(t.at(c.wipeNext).head.Load()); m != 0; m &= m - 1 {
 			missed = !c.wipePlace(t.slot(c.wipeNext, position(m))) || missed
 		}
 	}

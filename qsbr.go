@@ -282,7 +282,7 @@ func (c *Cache[K, V]) eachRetired(t *table, n uint64, f func(word *atomic.Uint32
 		h, ok := t.tryLock(n, lockSpins)
 		if ok {
 			held := !skipScan() && c.workers.held(h.b, w)
-			for m := match(h.head, 0); m != 0; m &= m - 1 {
+			for m := empty(h.head); m != 0; m &= m - 1 {
 				f(h.b.word(position(m)), held)
 			}
 			h.unlock()

@@ -12,7 +12,7 @@ import (
 //
 // A bucket has six places and one head word:
 //
-//	bits 0..47    six tags of seven bits, a byte each; 0: no entry
+//	bits 0..47    six bytes: seven bits of tag and one that says "entry"; else 0
 //	bits 48..54   marks: entries of this home lie 1..7 steps from it
 //	bit  56       lock
 //	bit  57       moved: the table has been outgrown (grow.go)
@@ -58,6 +58,8 @@ const (
 	everyHighBit = 0x808080808080
 	everyLowBits = 0x7f7f7f7f7f7f
 	tagBits      = 0xff
+	everyTagBit  = 0x7f
+	liveBit      = 0x80
 	marksShift   = 48
 	marksMask    = 1<<maxDistance - 1
 	headLock     = 1 << 56
@@ -67,27 +69,29 @@ const (
 	lockSpins    = 256 // a microsecond or so
 )
 
-// broadcast puts the tag of a hash, 1 to 127, into each tag's byte. It is made
-// of the top bits of the low half: the lowest bits of a folded product are
-// uneven for a few seeds.
-func broadcast(hash uint64) uint64 { return tagOf(hash) * everyByte }
+// tagOf is the tag of a hash. It is made of the top bits of the low half: the
+// lowest bits of a folded product are uneven for a few seeds.
+func tagOf(hash uint64) uint64 { return hash>>25&everyTagBit | liveBit }
 
-func tagOf(hash uint64) uint64 { return hash>>25&0x7f*0x7f>>7 + 1 }
+// broadcast puts a hash's tag into each tag's byte.
+func broadcast(hash uint64) uint64 { return hash>>25&everyTagBit*everyByte | everyHighBit }
 
-// match gives the places whose tag is the broadcast one: bit 8i+7 for place i.
-// A tag has seven bits, so a byte of the sum has its high bit clear exactly where
-// the tags are equal, and none carries.
+// match gives the places that have the broadcast tag: bit 8i+7 for place i. The
+// high bit of a byte of the sum is clear exactly where the low bits are equal, and
+// no byte carries; the high bits are equal where there is an entry.
 func match(head, tag uint64) uint64 {
-	return ^((head^tag)&(everyHighBit|everyLowBits) + everyLowBits) & everyHighBit
+	x := head ^ tag
+	return ^(x&everyLowBits + everyLowBits | x) & everyHighBit
 }
 
 // position is the place that the lowest bit of a match stands for.
 func position(m uint64) int { return bits.TrailingZeros64(m) >> 3 }
 
-// live gives the places that hold an entry.
-func live(head uint64) uint64 { return match(head, 0) ^ everyHighBit }
+// live gives the places that hold an entry, and empty the others.
+func live(head uint64) uint64  { return head & everyHighBit }
+func empty(head uint64) uint64 { return ^head & everyHighBit }
 
-func hasTag(head uint64, i int) bool { return head>>(8*i)&tagBits != 0 }
+func hasTag(head uint64, i int) bool { return head>>(8*i)&liveBit != 0 }
 
 func withTag(head uint64, i int, tag uint64) uint64 {
 	return head&^(tagBits<<(8*i)) | tag<<(8*i)

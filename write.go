@@ -237,7 +237,7 @@ func (c *Cache[K, V]) vacant(t *table, home *hold, first uint64) (s spot, at hol
 func (c *Cache[K, V]) vacantIn(t *table, home *hold, n uint64) (s spot, at hold, ok bool) {
 	at = *home
 	if n != home.n {
-		if match(t.at(n).head.Load(), 0) == 0 {
+		if empty(t.at(n).head.Load()) == 0 {
 			return spot{}, hold{}, false
 		}
 		if at, ok = t.tryLock(n, neighbourSpins); !ok {
@@ -248,7 +248,7 @@ func (c *Cache[K, V]) vacantIn(t *table, home *hold, n uint64) (s spot, at hold,
 			return spot{}, hold{}, false
 		}
 	}
-	for m := match(at.head, 0); m != 0; m &= m - 1 {
+	for m := empty(at.head); m != 0; m &= m - 1 {
 		if i := position(m); c.free(at.b.word(i)) {
 			return spot{t, n, i}, at, true
 		}
