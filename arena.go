@@ -119,7 +119,7 @@ type table struct {
 	number uint32
 	keep   any // the block, for the collector's type information
 
-	position  []atomic.Uint32                 // by index: where the policy has listed the entry
+	aside     []aside                         // by bucket
 	hashes    []uint64                        // by index; only in a table that will be outgrown
 	deadlines []atomic.Pointer[deadlineChunk] // by index, in chunks
 	lives     []atomic.Uint32                 // by index; debug builds count the lives of a place
@@ -145,7 +145,7 @@ func newTable[K comparable, V any](homes uint64, number uint32, outgrown bool) *
 		stride:    unsafe.Sizeof(b[0]),
 		number:    number,
 		keep:      b,
-		position:  make([]atomic.Uint32, places),
+		aside:     make([]aside, homes),
 		deadlines: make([]atomic.Pointer[deadlineChunk], (places+deadlineChunkLen-1)/deadlineChunkLen),
 	}
 	if outgrown {
@@ -157,6 +157,18 @@ func newTable[K comparable, V any](homes uint64, number uint32, outgrown bool) *
 	adviseHuge(t.base, uintptr(homes)*t.stride)
 	return t
 }
+
+// aside is what only writers and the pass need of a bucket: where the policy has
+// listed its entries, and what it remembers of keys that have left (filter.go). It
+// is one line of memory.
+type aside struct {
+	position [bucketPlaces]atomic.Uint32
+	_        [2]uint32
+	ghosts   ghosts // of a table of full size
+}
+
+// position is the position word of a place (policy.go).
+func (t *table) position(b uint64, i int) *atomic.Uint32 { return &t.aside[b].position[i] }
 
 // homeOf is the number of the home bucket of a hash.
 func (t *table) homeOf(hash uint64) uint64 { return hash >> 32 * t.homes >> 32 }

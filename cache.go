@@ -113,7 +113,7 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 		if p.key != key {
 			continue
 		}
-		if b.word(i).Load()&policyQuietMask != c.quiet.Load() {
+		if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() && !c.noteQuickly(b.word(i), x) {
 			return c.getSlow(w, hash, key)
 		}
 		value = c.loadValue(p)
@@ -127,6 +127,16 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	w.counts.misses.add(1)
 	w.leave()
 	return value, false
+}
+
+// noteQuickly notes a hit on an entry without a deadline, and reports whether it
+// is one.
+func (c *Cache[K, V]) noteQuickly(word *atomic.Uint32, x uint32) bool {
+	if x&(policyLive|policyDeadline) != policyLive {
+		return false
+	}
+	publish32(word, touched(x, c.now16(), c.fade))
+	return true
 }
 
 // getSlow is Get where tiers are consulted or readers publish by atomic stores,

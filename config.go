@@ -240,7 +240,7 @@ func WithMemoryBudget[K comparable, V any](budget int64, ttl time.Duration) Conf
 func footprint[K comparable, V any](capacity, procs int, deadlines bool) int64 {
 	s := sizesFor(capacity, procs)
 	homes := int64(homesFor(capacity, unsafe.Sizeof(place[K, V]{})))
-	perHome := int64(unsafe.Sizeof(bucket[K, V]{})) + bucketPlaces*4 + historyWays*4
+	perHome := int64(unsafe.Sizeof(bucket[K, V]{}) + unsafe.Sizeof(aside{}))
 	if deadlines {
 		perHome += bucketPlaces * 8
 	}

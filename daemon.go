@@ -380,9 +380,6 @@ func (c *Cache[K, V]) passForRoom(n int) int {
 // permits are the caller's.
 func (c *Cache[K, V]) evict(n int) (evicted int) {
 	p := &c.policy
-	if t := c.table.Load(); len(p.history.records) == 0 && t.hashes == nil {
-		p.history.init(t.homes)
-	}
 	before := p.seq
 	if c.capacity > warmAbove {
 		p.warm(n)

@@ -8,7 +8,9 @@ package dualcache
 // never refused here, it only starts in the window.
 //
 // There is a set of eight records for each home of the index, about two for each
-// entry of the cache. A record is 32 bits:
+// entry of the cache. It shares a line of memory with the positions of the bucket
+// of that number (arena.go): who looks at one mostly needs the other. A record is
+// 32 bits:
 //
 //	bits 16..31  fingerprint, of the low half of the hash
 //	bit  15      dropped from main, else from the window
@@ -19,43 +21,21 @@ package dualcache
 // are taken for one another once in 65,536 pairs; this costs a misplaced entry.
 //
 // Only the holder of the pass lock uses it.
-type history struct {
-	records []uint32
-}
+type ghosts [ghostWays]uint32
 
 const (
-	historyWays  = 8
+	ghostWays    = 8
 	ghostMain    = 1 << 15
 	ghostFreq    = 13
 	ghostStamp   = 1<<13 - 1
 	ghostPrintAt = 16
 )
 
-func (h *history) init(homes uint64) {
-	h.records = make([]uint32, homes*historyWays)
-}
-
-func (h *history) set(home uint64) []uint32 {
-	return h.records[home*historyWays : (home+1)*historyWays]
-}
-
-// peek loads a set into the processor's cache.
-func (h *history) peek(home uint64) uint32 {
-	if i := home * historyWays; i < uint64(len(h.records)) {
-		return h.records[i]
-	}
-	return 0
-}
-
 // take finds a key's record, and takes it out.
-func (h *history) take(home uint64, low uint32) (ghost uint32, ok bool) {
-	if len(h.records) == 0 {
-		return 0, false
-	}
-	set := h.set(home)
-	for i, r := range set {
+func (g *ghosts) take(low uint32) (ghost uint32, ok bool) {
+	for i, r := range g {
 		if r>>ghostPrintAt == low&0xffff && r != 0 {
-			set[i] = 0
+			g[i] = 0
 			return r, true
 		}
 	}
@@ -64,13 +44,9 @@ func (h *history) take(home uint64, low uint32) (ghost uint32, ok bool) {
 
 // put adds a record in an empty place, or in that of the oldest. kind is
 // ghostMain or 0.
-func (h *history) put(home uint64, low, kind, freq, stamp, now uint32) {
-	if len(h.records) == 0 {
-		return
-	}
-	set := h.set(home)
+func (g *ghosts) put(low, kind, freq, stamp, now uint32) {
 	at, oldest := 0, uint32(0)
-	for i, r := range set {
+	for i, r := range g {
 		if r == 0 {
 			at = i
 			break
@@ -79,7 +55,7 @@ func (h *history) put(home uint64, low, kind, freq, stamp, now uint32) {
 			at, oldest = i, age
 		}
 	}
-	set[at] = low&0xffff<<ghostPrintAt | kind | freq<<ghostFreq | stamp&ghostStamp
+	g[at] = low&0xffff<<ghostPrintAt | kind | freq<<ghostFreq | stamp&ghostStamp
 }
 
 func ghostAge(ghost, now uint32) uint32 { return (now - ghost) & ghostStamp }

@@ -1,6 +1,9 @@
 package dualcache
 
-import "sync/atomic"
+import (
+	"math/bits"
+	"sync/atomic"
+)
 
 // The eviction policy: an adaptive two-region clock with timed history.
 //
@@ -73,9 +76,8 @@ type policy struct {
 	dropped      uint64 // insert records dropped, as summed at the last pass
 	warmth       uint32 // of warm: nobody reads it, but it is not known to be so
 
-	seq      uint64 // evictions
-	now      uint32 // seq in ticks
-	history  history
+	seq      uint64  // evictions
+	now      uint32  // seq in ticks
 	share    float64 // the window's part, in entries
 	evidence [2]int  // for a larger window, for a larger main
 	marked   uint64  // seq at the last adaptation
@@ -176,10 +178,11 @@ type list struct {
 func (l *list) init(items int) {
 	for l.shift = 5; l.shift < 12 && items>>l.shift > 16; l.shift++ {
 	}
-	l.chunks = make([]atomic.Pointer[[]atomic.Uint64], items>>l.shift+3)
+	l.chunks = make([]atomic.Pointer[[]atomic.Uint64], 1<<bits.Len(uint(items>>l.shift+2)))
 }
 
-// size is the number of items after which a list used as a ring begins again.
+// size is the number of items after which a list used as a ring begins again, a
+// power of two.
 func (l *list) size() uint64 { return uint64(len(l.chunks)) << l.shift }
 
 // at is an item, or nil if its chunk has not been made or is gone. Anyone.
@@ -286,7 +289,7 @@ type entry struct {
 func (e *entry) low() uint32          { return uint32(e.item >> 32) }
 func (e *entry) word() *atomic.Uint32 { return e.t.at(e.s.bucket()).word(e.s.place()) }
 func (e *entry) position() *atomic.Uint32 {
-	return &e.t.position[e.s.index()]
+	return e.t.position(e.s.bucket(), e.s.place())
 }
 func (e *entry) home() uint64 { return e.t.back(e.s.bucket(), distanceOf(e.x)) }
 
@@ -300,7 +303,7 @@ func (p *policy) read(item uint64, region uint32, i uint64) (e entry, ok bool) {
 	if t == nil {
 		return e, false
 	}
-	e = entry{item, t, s, t.position[s.index()].Load()}
+	e = entry{item, t, s, t.position(s.bucket(), s.place()).Load()}
 	return e, e.x&(positionMask|positionMain) == uint32(i+1)|region && e.word().Load()&policyLive != 0
 }
 
@@ -384,7 +387,7 @@ func (p *policy) compactWindow() {
 	first, last := p.windowHead, p.windowTail
 	p.windowTail = first
 	for n := first; n != last; n++ {
-		i := n % p.window.size()
+		i := n & (p.window.size() - 1)
 		item := p.window.at(i)
 		v := item.Load()
 		e, ok := p.read(v, 0, i)
@@ -394,7 +397,7 @@ func (p *policy) compactWindow() {
 			}
 			continue
 		}
-		to := p.windowTail % p.window.size()
+		to := p.windowTail & (p.window.size() - 1)
 		if to == i {
 			p.windowTail++
 		} else if p.moveTo(&e, 0, to) {
@@ -448,19 +451,17 @@ func (p *policy) inserted(s slot, low uint32) {
 	if t == nil || !hasTag(t.at(s.bucket()).head.Load(), s.place()) {
 		return
 	}
-	e := entry{uint64(low)<<32 | uint64(s), t, s, t.position[s.index()].Load()}
+	e := entry{uint64(low)<<32 | uint64(s), t, s, t.position(s.bucket(), s.place()).Load()}
 	if listed(e.x) || e.word().Load()&policyLive == 0 {
 		return
 	}
-	if t.homes*historyWays == uint64(len(p.history.records)) {
-		if ghost, ok := p.history.take(e.home(), low); ok && p.comeBack(&e, ghost) {
-			return
-		}
+	if ghost, ok := t.aside[e.home()].ghosts.take(low); ok && p.comeBack(&e, ghost) {
+		return
 	}
 	if !p.toWindow(&e) {
 		p.lookForLost()
 	}
-	if len(p.history.records) == 0 {
+	if p.seq == 0 {
 		p.drainWindow()
 	}
 }
@@ -597,7 +598,7 @@ func (p *policy) passOver(contest bool) bool {
 // names the item, which is empty: the caller lists it elsewhere, or drops it.
 func (p *policy) oldest() (e entry, ok bool) {
 	for p.windowHead != p.windowTail {
-		i := p.windowHead % p.window.size()
+		i := p.windowHead & (p.window.size() - 1)
 		item := p.window.at(i)
 		v := item.Load()
 		e, ok = p.read(v, 0, i)
@@ -643,9 +644,8 @@ func (p *policy) drop(e *entry, kind uint32) bool {
 		stamp = p.now
 		p.fromMain++
 	}
-	if e.t.homes*historyWays == uint64(len(p.history.records)) {
-		p.history.put(e.home(), e.low(), kind, effective(freqOf(word), ageOf(word, p.now), p.fade), stamp, p.now)
-	}
+	freq := effective(freqOf(word), ageOf(word, p.now), p.fade)
+	e.t.aside[e.home()].ghosts.put(e.low(), kind, freq, stamp, p.now)
 	p.adapt()
 	return true
 }
@@ -674,8 +674,8 @@ func (p *policy) warm(n int) {
 	sum := uint32(0)
 	for i := range uint64(n) {
 		if at := p.windowHead + i; at < p.windowTail {
-			if s := slot(p.window.at(at % p.window.size()).Load()); s != 0 && s.table() == t.number {
-				sum += t.at(s.bucket()).word(s.place()).Load() + t.position[s.index()].Load() + p.history.peek(s.bucket())
+			if s := slot(p.window.at(at & (p.window.size() - 1)).Load()); s != 0 && s.table() == t.number {
+				sum += t.at(s.bucket()).word(s.place()).Load() + t.position(s.bucket(), s.place()).Load()
 			}
 		}
 	}
@@ -692,7 +692,7 @@ func (p *policy) warm(n int) {
 // warmInsert does the same for an insert record.
 func (p *policy) warmInsert(s slot) {
 	if t := p.table.Load(); s.table() == t.number {
-		p.warmth += t.position[s.index()].Load() + p.history.peek(s.bucket())
+		p.warmth += t.position(s.bucket(), s.place()).Load()
 	}
 }
 
@@ -736,7 +736,7 @@ func (p *policy) findLost() {
 	}
 	b := t.at(p.slowHand)
 	for m := live(b.head.Load()); m != 0; m &= m - 1 {
-		if i := position(m); !listed(t.position[index(p.slowHand, i)].Load()) {
+		if i := position(m); !listed(t.position(p.slowHand, i).Load()) {
 			p.inserted(t.slot(p.slowHand, i), 0)
 		}
 	}

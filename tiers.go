@@ -113,7 +113,7 @@ func (s spot) bucket() *bucketHead { return s.t.at(s.b) }
 func (s spot) word() *atomic.Uint32 {
 	return s.t.at(s.b).word(s.i)
 }
-func (s spot) position() *atomic.Uint32 { return &s.t.position[s.index()] }
+func (s spot) position() *atomic.Uint32 { return s.t.position(s.b, s.i) }
 
 func placeAt[K comparable, V any](s spot) *place[K, V] {
 	return bucketAt[K, V](s.t, s.b).place(s.i)

@@ -46,6 +46,7 @@ func (c *Cache[K, V]) set(key K, value V, deadline int64) {
 	w := c.enter()
 	var s spot
 	var from tierNumber
+	absent := false
 	if c.plain {
 		// The home bucket first, as in Get.
 		t := c.table.Load()
@@ -53,14 +54,16 @@ func (c *Cache[K, V]) set(key K, value V, deadline int64) {
 		b := bucketAt[K, V](t, n)
 		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b))|writerBit)
 		prefetch(&b.bucketHead)
-		for m := match(b.head.Load(), broadcast(hash)); m != 0; m &= m - 1 {
+		head := b.head.Load()
+		for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
 			if i := position(m); b.place(i).key == key {
 				s = spot{t, n, i}
 				break
 			}
 		}
+		absent = head>>marksShift == 0 // or about to be moved: seen under the lock
 	}
-	if !s.found() {
+	if !s.found() && !absent {
 		s, from = c.find(w, hash, key, true)
 	}
 	if !s.found() || s.word().Load()&(policyLive|policyDeadline) != policyLive || !c.settled(s.t) {
@@ -298,7 +301,7 @@ func (c *Cache[K, V]) fill(s spot, home *hold, hash uint64, key K, value V, dead
 	if t.hashes != nil {
 		t.hashes[i] = hash
 	}
-	publish32(&t.position[i], atDistance(t.distance(home.n, s.b)))
+	publish32(s.position(), atDistance(t.distance(home.n, s.b)))
 	publish32(s.word(), word)
 }
 
@@ -400,7 +403,7 @@ func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot) {
 // it. That home is locked.
 func (c *Cache[K, V]) othersAt(s spot, head uint64, d int) bool {
 	for m := live(head); m != 0; m &= m - 1 {
-		if distanceOf(s.t.position[index(s.b, position(m))].Load()) == d {
+		if distanceOf(s.t.position(s.b, position(m)).Load()) == d {
 			return true
 		}
 	}
