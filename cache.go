@@ -27,6 +27,7 @@ type Cache[K comparable, V any] struct {
 	workers   registry
 	table     atomic.Pointer[table]
 	quiet     atomic.Uint32 // the policy word of an entry that has nothing to tell
+	tickNow   atomic.Uint32 // the policy's time
 	fade      uint32
 	t1, t2    tier
 

@@ -346,7 +346,12 @@ func (c *Cache[K, V]) applyHit(record uint64) { c.promote(uint32(record>>32), sl
 
 // publishTick tells readers the policy's time.
 func (c *Cache[K, V]) publishTick() {
-	if q := quietAt(c.policy.now); c.quiet.Load() != q {
+	now := c.policy.now & tickMask
+	if c.tickNow.Load() == now {
+		return
+	}
+	c.tickNow.Store(now)
+	if q := quietAt(now); c.quiet.Load() != q {
 		c.quiet.Store(q)
 	}
 }

@@ -22,21 +22,21 @@ import (
 //	           │   └ read: another turn      │ loser       │ hand finds rank 0
 //	           └──────────── history ◄───────┴─────────────┘
 //
-// Time is counted in evictions: a tick is up to a 256th of the capacity of them.
+// Time is counted in evictions: as many as the cache has entries are 256 ticks.
 // An entry's word, beside its key in the bucket:
 //
 //	bits 0..1    rank: hits since the hand last came by, at most 3
 //	bits 2..3    frequency: hits, at most 3; fades with age
 //	bits 4..13   interval between the last two reads in ticks; all ones: unknown
-//	bits 14..29  tick of the last read
+//	bits 14..29  tick of the last read, or up to 3 before
 //	bit  30      there is, or was in this life, a deadline
 //	bit  31      live; a retired place holds a stamp instead (qsbr.go)
 //
 // Readers note their hits in the word themselves, by a plain store: the line is
 // in their cache, and a hit lost to another one at the same moment is no loss.
-// An entry at the highest rank and frequency that was read in this tick already
-// has nothing to tell; in a skewed stream this is nearly every hit (G4: the word
-// is written at most once for each step of rank or tick).
+// An entry at the highest rank and frequency that was read in these four ticks
+// already has nothing to tell; in a skewed stream this is nearly every hit (G4: the
+// word is written at most once for each step of the rank or of the time).
 //
 // The lists are arrays of (low hash, slot), in chunks that never move. An entry's
 // position word names its place in them:
@@ -58,7 +58,7 @@ import (
 type policy struct {
 	table    *atomic.Pointer[table]
 	capacity int
-	shift    uint // a tick is 1<<shift evictions
+	perTick  float64 // evictions in a tick
 	fade     uint32
 	evict    func(s slot, position uint32) bool
 
@@ -106,9 +106,10 @@ const (
 	stampBits     = 30
 	stampMask     = 1<<stampBits - 1
 
-	// A hit on an entry that reads so, but for the interval, has nothing to tell
-	// and nothing to check.
-	policyQuietMask = ^uint32(irrUnknown << irrShift)
+	// A hit on an entry that reads so, but for the interval and the last bits of
+	// the tick, has nothing to tell and nothing to check.
+	policyQuietMask = ^uint32(irrUnknown<<irrShift | (quietTicks-1)<<stampShift)
+	quietTicks      = 4
 	policyQuiet     = policyLive | maxFreq<<freqShift | maxRank
 )
 
@@ -142,10 +143,12 @@ func newcomer(now uint32) uint32 {
 }
 
 // quietAt is the word of an entry that has nothing to tell at this tick.
-func quietAt(now uint32) uint32 { return policyQuiet | now&tickMask<<stampShift }
+func quietAt(now uint32) uint32 {
+	return (policyQuiet | now&tickMask<<stampShift) & policyQuietMask
+}
 
 // now16 is the tick, as readers know it.
-func (c *Cache[K, V]) now16() uint32 { return c.quiet.Load() >> stampShift & tickMask }
+func (c *Cache[K, V]) now16() uint32 { return c.tickNow.Load() }
 
 // noteAccess notes a hit on an entry that its caller's section or lock protects.
 func (c *Cache[K, V]) noteAccess(word *atomic.Uint32) {
@@ -220,10 +223,8 @@ func (l *list) release(i uint64) {
 
 func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(slot, uint32) bool) {
 	p.table, p.capacity, p.evict = tables, capacity, evict
-	for capacity>>(p.shift+8) > 0 {
-		p.shift++
-	}
-	p.fade = max(1, uint32(16*capacity>>p.shift))
+	p.perTick = float64(capacity) / ticksPerTurn
+	p.fade = 16 * ticksPerTurn
 	p.window.init(capacity)
 	p.main.init(capacity)
 	p.share = p.clampShare(windowStart * float64(capacity))
@@ -231,6 +232,8 @@ func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(sl
 }
 
 const (
+	ticksPerTurn = 256
+
 	windowStart = 0.10
 	windowLeast = 0.02
 	windowMost  = 0.90
@@ -357,7 +360,7 @@ func (p *policy) rename(old, s spot) bool {
 func (p *policy) moveTo(e *entry, region uint32, i uint64) bool {
 	l := p.listOf(region)
 	item := l.ensure(i)
-	item.Store(e.item)
+	publish64(item, e.item)
 	x := e.x&^(positionMain|positionMask) | region | uint32(i+1)
 	if !e.position().CompareAndSwap(e.x, x) {
 		item.Store(0)
@@ -483,7 +486,7 @@ func (p *policy) comeBack(e *entry, ghost uint32) bool {
 	word := e.word().Load()
 	freq := min(effective(ghostFrequency(ghost), age, p.fade)+max(freqOf(word), 1), maxFreq)
 	word = word&^(maxFreq<<freqShift) | freq<<freqShift
-	evictions := float64(uint64(age) << p.shift)
+	evictions := float64(age) * p.perTick
 	edge := nearEdge * float64(p.capacity)
 	if ghost&ghostMain != 0 {
 		if p.phi*evictions <= edge {
@@ -638,7 +641,7 @@ func (p *policy) drop(e *entry, kind uint32) bool {
 		p.gone[1]++
 	}
 	p.seq++
-	p.now = uint32(p.seq >> p.shift)
+	p.now = uint32(float64(p.seq) / p.perTick)
 	stamp := word >> stampShift
 	if kind == ghostMain {
 		stamp = p.now
