@@ -224,7 +224,7 @@ func (l *list) release(i uint64) {
 func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(slot, uint32) bool) {
 	p.table, p.capacity, p.evict = tables, capacity, evict
 	p.perTick = float64(capacity) / ticksPerTurn
-	p.fade = 16 * ticksPerTurn
+	p.fade = fadeTurns * ticksPerTurn
 	p.window.init(capacity)
 	p.main.init(capacity)
 	p.share = p.clampShare(windowStart * float64(capacity))
@@ -233,11 +233,12 @@ func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(sl
 
 const (
 	ticksPerTurn = 256
+	fadeTurns    = 32
 
 	windowStart = 0.10
 	windowLeast = 0.02
 	windowMost  = 0.90
-	shareStep   = 0.02
+	shareStep   = 0.03
 	nearEdge    = 0.05 // of the capacity: what a slightly larger region would have kept
 	evidenceMin = 8
 	movesAtOnce = 64
@@ -558,14 +559,13 @@ func (p *policy) spare(item uint64) bool {
 // wins against main's victim, and reports whether an entry was evicted; without,
 // whether an entry went over.
 func (p *policy) passOver(contest bool) bool {
-	for turn := true; ; {
+	for turns := p.lenWindow(); ; turns-- {
 		e, ok := p.oldest()
 		if !ok {
 			return false
 		}
 		word := e.word().Load()
-		if rankOf(word) > 0 && turn {
-			turn = false
+		if rankOf(word) > 0 && turns > 0 {
 			publish32(e.word(), word&^rankBits)
 			p.toWindow(&e)
 			continue
