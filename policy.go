@@ -338,6 +338,25 @@ func (p *policy) forget(w *worker, s spot) {
 	}
 }
 
+// unlist is forget for the pass, which alone changes what it does under the home's
+// lock: no atomic operation is needed.
+func (p *policy) unlist(s spot, x uint32) {
+	publish32(s.position(), positionDead)
+	if !listed(x) {
+		return
+	}
+	item := p.listOf(x).at(itemIndex(x))
+	if item == nil || slot(item.Load()) != s.slot() {
+		return // taken out of the window's queue before
+	}
+	publish64(item, 0)
+	if x&positionMain != 0 {
+		p.mainLen--
+	} else {
+		p.windowLen--
+	}
+}
+
 // rename gives an entry's place in its list to the place that replaces it. It
 // reports false if it was in none: it has to be announced. Its home is locked.
 func (p *policy) rename(old, s spot) bool {
@@ -636,9 +655,6 @@ func (p *policy) drop(e *entry, kind uint32) bool {
 	word := e.word().Load()
 	if !p.evict(e.s, e.x) {
 		return false
-	}
-	if e.x&positionMain != 0 {
-		p.gone[1]++
 	}
 	p.seq++
 	p.now = uint32(float64(p.seq) / p.perTick)

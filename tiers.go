@@ -333,6 +333,9 @@ func (c *Cache[K, V]) lookTier(w *worker, tier *tier, t *table, hash uint64, key
 	if b.head.Load()>>(8*i)&tagBits != tagOf(hash) || b.place(i).key != key || c.table.Load() != t {
 		return spot{}
 	}
+	if debug {
+		w.life = t.lives[index(n, i)].Load()
+	}
 	return spot{t, n, i}
 }
 

@@ -423,8 +423,8 @@ func (c *Cache[K, V]) updateInPlace(s spot, value V, deadline int64) bool {
 }
 
 // removeAt takes the entry of a place out, if the place still holds one, its
-// position word is the expected one, and, unless now is 0, its deadline has come.
-// It reports whether it did. The permit is the caller's. Pinned.
+// position word is the expected one (which only the pass expects), and, unless now
+// is 0, its deadline has come. It reports whether it did. The permit is the caller's. Pinned.
 func (c *Cache[K, V]) removeAt(w *worker, s spot, expected uint32, now int64) bool {
 	n := s.t.back(s.b, distanceOf(s.position().Load()))
 	w.protect(s.t.at(n), false, c.fenced)
@@ -450,7 +450,11 @@ func (c *Cache[K, V]) removeAt(w *worker, s spot, expected uint32, now int64) bo
 		home.unlock()
 		return false
 	}
-	c.policy.forget(w, s)
+	if expected == anyPosition {
+		c.policy.forget(w, s)
+	} else {
+		c.policy.unlist(s, x)
+	}
 	c.takeOut(w, &home, at, s)
 	return true
 }
