@@ -37,6 +37,7 @@ type Cache[K comparable, V any] struct {
 	ttl        time.Duration
 	born       time.Time
 	batch      int // entries that a pass evicts at once for a writer
+	drainAt    int // insert records of a worker that are worth a pass
 	lowWater   int64
 	graceAfter uint64 // evictions that are worth a grace period
 	poll       time.Duration

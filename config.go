@@ -143,6 +143,7 @@ func construct[K comparable, V any](cfg Config[K, V]) *Cache[K, V] {
 	}
 	size := sizesFor(cfg.Capacity, runtime.GOMAXPROCS(0))
 	c.batch, c.lowWater, c.graceAfter = size.batch, size.lowWater, size.graceAfter
+	c.drainAt = min(size.inserts, 32)
 	c.fenced = cfg.Capacity < fencedBelow || !asymmetric()
 	c.hashing.init(cfg.Hasher)
 	c.t1.init(cfg.T1Slots)
@@ -195,15 +196,15 @@ func sizesFor(capacity, procs int) sizes {
 	s := sizes{
 		workerSizes: workerSizes{
 			hits:    powerOfTwo(capacity/(8*procs), 4, 64),
-			inserts: powerOfTwo(capacity/(8*procs), 4, 32),
+			inserts: powerOfTwo(capacity/(8*procs), 4, 128),
 			wipes:   powerOfTwo(capacity/procs, 8, 256),
 			permits: min(max(capacity/(32*procs), 1), 32),
 		},
-		batch:      min(max(capacity/256, 1), 64),
-		graceAfter: uint64(min(max(capacity/32, 8), 1024)),
+		batch:      min(max(capacity/256, 1), 16),
+		graceAfter: uint64(min(max(capacity/32, 8), 8192)),
 	}
 	if capacity >= 4096 {
-		s.lowWater = int64(s.batch)
+		s.lowWater = 4 * int64(s.batch)
 	}
 	return s
 }

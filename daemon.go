@@ -200,7 +200,8 @@ func (c *Cache[K, V]) tickGrace() {
 		n += w.counts.retired.load()
 	}
 	c.pending.Add(2) // places that were left pending grow old
-	if (n != c.retiredSeen.Load() || c.limboLen.Load() != 0 || c.wipeAll.Load()) && c.advance() {
+	due := n-c.retiredSeen.Load() >= c.graceAfter || c.limboLen.Load() != 0 || c.wipeAll.Load()
+	if due && c.advance() {
 		c.retiredSeen.Store(n)
 	}
 }
@@ -304,7 +305,7 @@ func (c *Cache[K, V]) drain(mayWait bool) (applied int) {
 		if hits+inserts == 0 {
 			continue
 		}
-		small := hits <= len(w.hitQueue.records)/2 && inserts < len(w.insertQueue.records)/2
+		small := hits <= len(w.hitQueue.records)/2 && inserts < c.drainAt
 		if w.idle++; mayWait && small && w.idle < c.flush {
 			continue
 		}
@@ -389,11 +390,10 @@ func (c *Cache[K, V]) evict(n int) (evicted int) {
 	if c.capacity > warmAbove {
 		p.warm(n)
 	}
+	p.plan(n)
 	for range 2*n + 2 {
-		if left := n - int(p.seq-before); left <= 0 {
+		if p.free(); p.seq-before >= uint64(n) {
 			break
-		} else {
-			p.free(left)
 		}
 	}
 	c.publishTick()

@@ -79,6 +79,7 @@ type policy struct {
 	seq      uint64  // evictions
 	now      uint32  // seq in ticks
 	share    float64 // the window's part, in entries
+	steady   float64 // entries that the regions share
 	evidence [2]int  // for a larger window, for a larger main
 	marked   uint64  // seq at the last adaptation
 	phiAt    uint64  // seq at the last reckoning of phi
@@ -239,6 +240,7 @@ const (
 	windowLeast = 0.02
 	windowMost  = 0.90
 	shareStep   = 0.03
+	steadyRise  = 256
 	nearEdge    = 0.05 // of the capacity: what a slightly larger region would have kept
 	evidenceMin = 8
 	movesAtOnce = 64
@@ -715,17 +717,23 @@ func (p *policy) warmInsert(s slot) {
 	}
 }
 
-// free evicts one entry, and reports whether it did. The cache is to be left with
-// n entries less than there are now, this one included, which tells how many main
-// is to have. (Where one entry is evicted for each that is inserted, and
-// afterwards, n is 1; a pass that makes room ahead evicts more.)
-func (p *policy) free(n int) bool {
+// plan prepares for n evictions. It reckons how many entries there are when they
+// have been made: the regions share these. As room is made ahead and new entries
+// are listed late, the number goes up and down; taken by its lower bound, main is
+// at its share in between as well, and what leaves the window has to contend.
+func (p *policy) plan(n int) {
+	left := float64(p.lenWindow() + p.lenMain() - n)
+	p.steady = min(left, p.steady+(left-p.steady)/steadyRise)
+}
+
+// free evicts one entry, and reports whether it did.
+func (p *policy) free() bool {
 	p.findLost()
 	for range movesAtOnce {
 		if p.lenWindow() <= p.wmax() {
 			break
 		}
-		if p.lenMain() >= p.lenWindow()+p.lenMain()-n-p.wmax() || !p.passOver(false) {
+		if p.lenMain() >= int(p.steady)-p.wmax() || !p.passOver(false) {
 			return p.passOver(true)
 		}
 	}

@@ -256,6 +256,9 @@ func (c *Cache[K, V]) vacantIn(t *table, home *hold, n uint64) (s spot, at hold,
 			return spot{t, n, i}, at, true
 		}
 	}
+	if empty(at.head) != 0 && !c.graceWanted.Load() {
+		c.graceWanted.Store(true) // they all wait
+	}
 	if n != home.n {
 		at.unlock()
 	}
@@ -279,9 +282,6 @@ func (c *Cache[K, V]) free(word *atomic.Uint32) bool {
 		// It is being freed by hand.
 	default: // (I3) of arena.go
 		word.Store(c.grace.stamp())
-	}
-	if !c.graceWanted.Load() {
-		c.graceWanted.Store(true)
 	}
 	return false
 }
@@ -464,7 +464,7 @@ const anyPosition = ^uint32(0)
 // finishSet ends a Set that took effect: it hands work on, unpinned.
 func (c *Cache[K, V]) finishSet(w *worker) {
 	w.counts.sets.add(1)
-	full := w.insertQueue.pending() == len(w.insertQueue.records)
+	full := w.insertQueue.pending() >= c.drainAt
 	w.leave()
 	if full {
 		c.tryDrain()
