@@ -199,12 +199,17 @@ func (t *table) back(b uint64, d int) uint64 {
 func (t *table) reach() int { return int(min(maxDistance, t.homes-1)) }
 
 // steps gives the offset of each step. The first is next door, and the others are
-// further and further away: neighbours tend to be full together. In small tables
-// they are spread evenly.
+// further and further away: neighbours tend to be full together. No set of buckets
+// is closed under the steps, or it could be full while others are empty.
 func steps(homes uint64) (offset [maxDistance + 1]uint64) {
 	for d := range uint64(len(offset)) {
-		if offset[d] = d * max(1, homes/(maxDistance+1)); homes > 1<<maxDistance {
+		switch {
+		case homes > 1<<maxDistance:
 			offset[d] = 1<<d - 1
+		case d > 0 && homes > maxDistance*(maxDistance-1)/2+1:
+			offset[d] = d*(d-1)/2 + 1
+		default:
+			offset[d] = d
 		}
 	}
 	return offset

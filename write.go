@@ -153,6 +153,9 @@ func (c *Cache[K, V]) getPermit(w *worker, hash uint64) *worker {
 	if taken && !grow && (c.permits.Load() >= c.lowWater || !c.crowded.Load()) {
 		return w
 	}
+	if grow {
+		c.keepNoPermit(w) // it may go on on another P
+	}
 	w.leave()
 	n := 0
 	switch {
