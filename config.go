@@ -198,12 +198,12 @@ func sizesFor(capacity, procs int) sizes {
 			hits:    powerOfTwo(capacity/(8*procs), 4, 64),
 			inserts: powerOfTwo(capacity/(8*procs), 4, 128),
 			wipes:   powerOfTwo(capacity/procs, 8, 256),
-			permits: min(max(capacity/(32*procs), 1), 32),
 		},
 		batch:      min(max(capacity/256, 1), 16),
 		graceAfter: uint64(min(max(capacity/32, 8), 8192)),
 	}
 	if capacity >= 4096 {
+		s.permits = min(capacity/(32*procs), 32)
 		s.lowWater = 4 * int64(s.batch)
 	}
 	return s

@@ -427,9 +427,9 @@ func TestDirectReadmission(t *testing.T) {
 // a stream of them does not reach main, once that is full.
 func TestWindowShare(t *testing.T) {
 	oneP(t)
-	for _, capacity := range []int{10, 64, 100, 1000, 5000} {
+	for _, capacity := range []int{10, 64, 100, 1000, 4096} {
 		c := seeded(t, Config[int, int]{Capacity: capacity})
-		for k := range 4 * capacity {
+		for k := range 3 * capacity {
 			c.Set(k, k)
 		}
 		c.Sync()
@@ -442,7 +442,7 @@ func TestWindowShare(t *testing.T) {
 			t.Errorf("capacity %d: %d entries in main, want %d at least", capacity, got, want)
 		}
 		won := 0
-		for k := 2 * capacity; k < 4*capacity; k++ {
+		for k := capacity; k < 3*capacity; k++ {
 			if s := lookFor(c, k); s.found() && s.position().Load()&positionMain != 0 {
 				won++
 			}
@@ -462,7 +462,7 @@ func TestReadOftenStays(t *testing.T) {
 	const capacity = 1000
 	c := seeded(t, Config[int, int]{Capacity: capacity})
 	const often = capacity / 2
-	for k := range 20 * capacity {
+	for k := range 10 * capacity {
 		c.Set(1000+k, k)
 		if _, ok := c.Get(-k % often); !ok {
 			if k >= 2*often {
@@ -537,7 +537,7 @@ func TestHoldsCapacity(t *testing.T) {
 				t.Errorf("capacity %d: Get(%d) = %d, %v", capacity, k, v, ok)
 			}
 		}
-		for k := range 20 * capacity {
+		for k := range 6 * capacity {
 			c.Set(k, k)
 			if v, ok := c.Get(k); !ok || v != k {
 				t.Fatalf("capacity %d: Get(%d) right after Set = %d, %v", capacity, k, v, ok)
@@ -551,7 +551,7 @@ func TestHoldsCapacity(t *testing.T) {
 			c.Get(k)
 			c.Delete(k)
 		}
-		for k := range 20 * capacity {
+		for k := range 6 * capacity {
 			c.Set(-k, k)
 		}
 		if got, want := c.Len(), capacity-c.batch-c.workers.sizes.inserts-c.workers.sizes.permits; got < want {
@@ -787,10 +787,13 @@ func TestTraceHitRatio(t *testing.T) {
 // requests as the capacity have followed.
 func TestScanResistance(t *testing.T) {
 	oneP(t)
-	const capacity = 4096
+	capacity := 4096
+	if testing.Short() && debug {
+		capacity = 1024
+	}
 	run := func(scan bool) (during, after float64) {
 		c := seeded(t, Config[uint64, uint64]{Capacity: capacity})
-		zipf := rand.NewZipf(rand.New(rand.NewPCG(3, 5)), 1.01, 1, 20*capacity)
+		zipf := rand.NewZipf(rand.New(rand.NewPCG(3, 5)), 1.01, 1, uint64(20*capacity))
 		scanned := uint64(1 << 32)
 		part := func(requests int, scan bool) float64 {
 			hits := 0

@@ -153,9 +153,7 @@ func (c *Cache[K, V]) getPermit(w *worker, hash uint64) *worker {
 	if taken && !grow && (c.permits.Load() >= c.lowWater || !c.crowded.Load()) {
 		return w
 	}
-	if grow {
-		c.keepNoPermit(w) // it may go on on another P
-	}
+	c.keepNoPermit(w) // it may go on on another P
 	w.leave()
 	n := 0
 	switch {
@@ -468,6 +466,7 @@ const anyPosition = ^uint32(0)
 func (c *Cache[K, V]) finishSet(w *worker) {
 	w.counts.sets.add(1)
 	full := w.insertQueue.pending() >= c.drainAt
+	c.keepNoPermit(w)
 	w.leave()
 	if full {
 		c.tryDrain()
@@ -490,7 +489,7 @@ func (c *Cache[K, V]) finishSet(w *worker) {
 func (c *Cache[K, V]) takePermits(w *worker) bool {
 	limit := 1
 	if c.crowded.Load() {
-		limit = c.workers.sizes.permits
+		limit = max(c.workers.sizes.permits, 1)
 	}
 	n := c.takeSomePermits(int64(limit))
 	w.permits += n
@@ -510,18 +509,20 @@ func (c *Cache[K, V]) takeSomePermits(limit int64) int {
 	}
 }
 
-// keepNoPermit puts back what takePermits took for an insert that was not done,
-// as long as permits are taken one by one. Pinned.
+// keepNoPermit puts back what was taken for an insert and not used, where permits
+// are taken one by one: until the cache has been full once, and always in a small
+// one, whose permits could else all lie with workers that nobody uses. It is called
+// before every leave of a writer that may have one. Pinned.
 func (c *Cache[K, V]) keepNoPermit(w *worker) {
-	if w.permits > 0 && !c.crowded.Load() {
-		w.permits--
-		c.permits.Add(1)
+	if w.permits > 0 && (c.workers.sizes.permits == 0 || !c.crowded.Load()) {
+		c.permits.Add(int64(w.permits))
+		w.permits = 0
 	}
 }
 
 // returnPermit gives back the permit of an entry that was removed. Pinned.
 func (c *Cache[K, V]) returnPermit(w *worker) {
-	if limit := c.workers.sizes.permits; limit > 1 && w.permits < limit && c.crowded.Load() {
+	if w.permits < c.workers.sizes.permits && c.crowded.Load() {
 		w.permits++
 		return
 	}
@@ -530,7 +531,18 @@ func (c *Cache[K, V]) returnPermit(w *worker) {
 
 // roomSpins is how long a writer waits for the holder of the pass lock to make
 // room before it evicts an entry by itself: a microsecond or two.
-const roomSpins = 512
+const (
+	roomSpins = 64
+	idleTurns = 64
+)
+
+// idle passes a few dozen nanoseconds.
+//
+//go:noinline
+func idle(turns int) {
+	for range turns {
+	}
+}
 
 // makeRoom evicts, and returns the permits that the caller then has. Not
 // pinned.
@@ -539,6 +551,9 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 		c.crowded.Store(true)
 	}
 	for spins := 0; ; spins++ {
+		if spins > 0 {
+			idle(idleTurns) // and leave the lines to the holder
+		}
 		if c.lockPass() {
 			n := c.passForRoom(c.batch)
 			c.unlockPass()
@@ -633,7 +648,7 @@ func (c *Cache[K, V]) makePlace(hash uint64, try int) {
 
 const (
 	supplyYields = 64
-	supplyTries  = supplyYields + 20
+	supplyTries  = supplyYields + 100
 	supplyPause  = 100 * time.Microsecond
 )
 

@@ -265,7 +265,7 @@ var faults = []struct {
 	}), wrongValue},
 	{"resurrected key, tight", tight, wordFault(func(c wordRegisters) wordRegisters {
 		return &flickers[uint64, uint64]{registers: c}
-	}), flickered},
+	}), flickered + " or, across histories, " + wrongValue},
 	{"late Set, tight", tight, wordFault(func(c wordRegisters) wordRegisters {
 		return &lateSets[uint64, uint64]{registers: c}
 	}), wrongValue + " or " + flickered},

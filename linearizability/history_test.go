@@ -16,11 +16,11 @@ import (
 // A history is written before it is played: each client's operations, with
 // their keys, values and pauses. Playing it then costs no randomness and no
 // allocation but the values'. The clients meet before they start, so that
-// scripts of some microseconds do overlap, and in half of the histories again
-// before each operation. (Not in all: to meet is a fence, which may mend what is
-// to be found.) Between operations a client may yield, and may set keys that are not recorded
-// (fillers), which evict. Those keys are registers of their own, and leaving
-// them all out leaves the history of the others whole.
+// scripts of some microseconds do overlap, and in many histories again before
+// each operation. (Not in all: to meet is a fence, which may mend what is to be
+// found.) Between operations a client may yield, and may set keys that are not
+// recorded (fillers), which evict. Those keys are registers of their own, and
+// leaving them all out leaves the history of the others whole.
 //
 // Beside the clients there may be company, which keeps the runtime or the cache
 // busy: collections, stops of the world, a GOMAXPROCS that changes, Sync and
@@ -107,8 +107,11 @@ func (h *history) play() bool {
 		company.Add(1)
 		go func() {
 			defer company.Done()
-			for !over.Load() {
+			for turns := 1; !over.Load(); turns++ {
 				f()
+				if turns%8 == 0 {
+					time.Sleep(time.Microsecond) // leave the CPU to clients
+				}
 			}
 		}()
 	}
@@ -119,7 +122,7 @@ func (h *history) play() bool {
 			h.client(script)
 		}()
 	}
-	if !h.await(&clients) {
+	if !returns(clients.Wait) {
 		return false
 	}
 	over.Store(true)
@@ -129,23 +132,6 @@ func (h *history) play() bool {
 		h.subject.do(&h.closing[i])
 	}
 	return true
-}
-
-// await waits for the clients, and reports whether they have come back.
-func (h *history) await(clients *sync.WaitGroup) bool {
-	done := make(chan struct{})
-	go func() {
-		clients.Wait()
-		close(done)
-	}()
-	patience := time.NewTimer(stallLimit)
-	defer patience.Stop()
-	select {
-	case <-done:
-		return true
-	case <-patience.C:
-		return false
-	}
 }
 
 // client plays a script. In lockstep it waits for the others before each
@@ -166,12 +152,16 @@ func (h *history) client(script []step) {
 }
 
 // meet waits until every client has come to its meeting of this number. It
-// spins, so that those who have a CPU leave within some tens of nanoseconds.
+// spins, so that those who have a CPU leave within some tens of nanoseconds, and
+// sleeps when one has none, which may be the sleeper's.
 func (h *history) meet(number int32) {
 	h.arrived.Add(1)
 	all := (number + 1) * h.parties
 	for spins := 1; h.arrived.Load() < all; spins++ {
-		if spins%64 == 0 || h.procs == 1 {
+		switch {
+		case spins%4096 == 0:
+			time.Sleep(time.Microsecond)
+		case spins%64 == 0 || h.procs == 1:
 			runtime.Gosched()
 		}
 	}
@@ -219,9 +209,9 @@ func (h *history) write() {
 	if h.rand.IntN(3) == 0 {
 		clients = 2 + h.rand.IntN(7)
 	}
-	h.lockstep = h.rand.IntN(2) == 0
+	h.lockstep = clients <= min(h.procs, runtime.NumCPU()) && h.rand.IntN(3) != 0
 	length := 8 + h.rand.IntN(16)
-	if h.rand.IntN(8) == 0 {
+	if !h.lockstep && h.rand.IntN(8) == 0 {
 		length *= 4
 	}
 	h.scripts = make([][]step, clients)
