@@ -159,7 +159,7 @@ func (c *Cache[K, V]) moveEntry(w *worker, at *hold, s spot, t *table) bool {
 	if !ok {
 		return false
 	}
-	to, toAt, ok := c.vacant(t, &home, home.n)
+	to, toAt, ok := c.vacant(w, t, &home, home.n)
 	if !ok && c.liveIn(t, home.n) > crowd(t) {
 		// Only a hasher of few values crowds a larger table.
 		home.unlock()

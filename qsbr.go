@@ -73,6 +73,7 @@ type worker struct {
 	owner   atomic.Uint32
 	permits int    // inserts that this worker may do
 	idle    uint32 // pass only: ticks for which a part-filled queue has waited
+	waits   int    // meetings with places that wait for a grace period
 	life    uint32 // debug builds: the life of the place that is read
 
 	hitQueue    lossyQueue // for the tiers

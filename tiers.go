@@ -66,7 +66,8 @@ const (
 	headMoved    = 1 << 57
 	maxDistance  = 7
 	probeTries   = 8
-	lockSpins    = 256 // a microsecond or so
+	lockSpins    = 64 // with lockIdle, a microsecond or so
+	lockIdle     = 24
 )
 
 // tagOf is the tag of a hash. It is made of the top bits of the low half: the
@@ -226,7 +227,10 @@ type hold struct {
 // holder waits for the world to start (rule 10).
 func (t *table) tryLock(n uint64, spins int) (hold, bool) {
 	b := t.at(n)
-	for range spins {
+	for try := range spins {
+		if try > 0 {
+			idle(lockIdle)
+		}
 		head := b.head.Load()
 		if head&headLock == 0 && b.head.CompareAndSwap(head, head|headLock) {
 			if debug {

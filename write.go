@@ -192,7 +192,7 @@ func (c *Cache[K, V]) trySet(w *worker, hash uint64, key K, value V, deadline in
 	if resident {
 		first = old.b
 	}
-	s, at, ok := c.vacant(t, &home, first)
+	s, at, ok := c.vacant(w, t, &home, first)
 	if !ok {
 		home.unlock()
 		return outcomeFull, spot{}
@@ -224,21 +224,21 @@ func (c *Cache[K, V]) trySet(w *worker, hash uint64, key K, value V, deadline in
 
 // vacant finds a free place, in bucket first if there is one, else as near to the
 // home as there is one. The place's bucket is the home, or is locked in at.
-func (c *Cache[K, V]) vacant(t *table, home *hold, first uint64) (s spot, at hold, ok bool) {
+func (c *Cache[K, V]) vacant(w *worker, t *table, home *hold, first uint64) (s spot, at hold, ok bool) {
 	if first != home.n {
-		if s, at, ok = c.vacantIn(t, home, first); ok {
+		if s, at, ok = c.vacantIn(w, t, home, first); ok {
 			return s, at, true
 		}
 	}
 	for d := 0; d <= t.reach(); d++ {
-		if s, at, ok = c.vacantIn(t, home, t.near(home.n, d)); ok {
+		if s, at, ok = c.vacantIn(w, t, home, t.near(home.n, d)); ok {
 			return s, at, true
 		}
 	}
 	return spot{}, hold{}, false
 }
 
-func (c *Cache[K, V]) vacantIn(t *table, home *hold, n uint64) (s spot, at hold, ok bool) {
+func (c *Cache[K, V]) vacantIn(w *worker, t *table, home *hold, n uint64) (s spot, at hold, ok bool) {
 	at = *home
 	if n != home.n {
 		if empty(t.at(n).head.Load()) == 0 {
@@ -257,8 +257,8 @@ func (c *Cache[K, V]) vacantIn(t *table, home *hold, n uint64) (s spot, at hold,
 			return spot{t, n, i}, at, true
 		}
 	}
-	if empty(at.head) != 0 && !c.graceWanted.Load() {
-		c.graceWanted.Store(true) // they all wait
+	if empty(at.head) != 0 {
+		c.waits(w) // they all wait for a grace period
 	}
 	if n != home.n {
 		at.unlock()
@@ -266,7 +266,19 @@ func (c *Cache[K, V]) vacantIn(t *table, home *hold, n uint64) (s spot, at hold,
 	return spot{}, hold{}, false
 }
 
-const neighbourSpins = 16
+const neighbourSpins = 4
+
+// waits notes that a bucket had no place but such as wait for a grace period. One
+// such meeting is luck, and the writer goes next door; a few of them, where a key
+// is updated again and again, say that a barrier is worth its price. Pinned.
+func (c *Cache[K, V]) waits(w *worker) {
+	if w.waits++; w.waits >= waitsForGrace {
+		w.waits = 0
+		c.graceWanted.Store(true)
+	}
+}
+
+const waitsForGrace = 8
 
 // free reports whether a place without a tag may be written. Its bucket is
 // locked.
