@@ -138,6 +138,13 @@ func touched(word, now, fade uint32) uint32 {
 		min(age, irrUnknown-1)<<irrShift | freq<<freqShift | rank
 }
 
+// usage orders entries by how much they are used: rank and frequency, then how
+// lately.
+func usage(word, now, fade uint32) uint64 {
+	age := ageOf(word, now)
+	return uint64(rankOf(word)+effective(freqOf(word), age, fade))<<16 | uint64(tickMask-age)
+}
+
 // newcomer is the word of a new entry.
 func newcomer(now uint32) uint32 {
 	return policyLive | now&tickMask<<stampShift | irrUnknown<<irrShift | 1<<freqShift
@@ -486,19 +493,6 @@ func (p *policy) inserted(s slot, low uint32) {
 	if !p.toWindow(&e) {
 		p.lookForLost()
 	}
-	if p.seq == 0 {
-		p.drainWindow()
-	}
-}
-
-// drainWindow lets the oldest of a window above its share go over into main, as
-// long as that is below its own: until the cache has been full for the first time.
-func (p *policy) drainWindow() {
-	for range movesAtOnce {
-		if p.lenWindow() <= p.wmax() || p.lenMain() >= p.capacity-p.wmax() || !p.passOver(false) {
-			return
-		}
-	}
 }
 
 // comeBack deals with a key that the history knows. It reports whether the
@@ -723,17 +717,21 @@ func (p *policy) warmInsert(s slot) {
 // at its share in between as well, and what leaves the window has to contend.
 func (p *policy) plan(n int) {
 	left := float64(p.lenWindow() + p.lenMain() - n)
+	if p.seq == 0 {
+		p.steady = left
+	}
 	p.steady = min(left, p.steady+(left-p.steady)/steadyRise)
 }
 
-// free evicts one entry, and reports whether it did.
+// free evicts one entry, and reports whether it did. The entry that it makes room
+// for counts as one of the window.
 func (p *policy) free() bool {
 	p.findLost()
 	for range movesAtOnce {
-		if p.lenWindow() <= p.wmax() {
+		if p.lenWindow() < p.wmax() {
 			break
 		}
-		if p.lenMain() >= int(p.steady)-p.wmax() || !p.passOver(false) {
+		if p.lenMain() > int(p.steady)-p.wmax() || !p.passOver(false) {
 			return p.passOver(true)
 		}
 	}

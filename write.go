@@ -586,11 +586,15 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 	}
 }
 
-// evictNear evicts an entry of low rank from the first bucket, from the home of
-// hash on, that has one. It reports whether it did. The permit is the caller's.
+// evictNear evicts an entry that is little used from within reach of the home of
+// hash, or, if there is none, from the next bucket that has one. It reports whether
+// it did. The permit is the caller's.
 func (c *Cache[K, V]) evictNear(hash uint64) bool {
 	for t := c.table.Load(); t != nil; t = t.old.Load() {
 		n := t.homeOf(hash)
+		if c.evictLowest(t, n, t.reach()) {
+			return true
+		}
 		for i := range t.homes {
 			if c.evictLowest(t, (n+i)%t.homes, 0) {
 				return true
@@ -600,17 +604,19 @@ func (c *Cache[K, V]) evictNear(hash uint64) bool {
 	return false
 }
 
-// evictLowest evicts the entry of the lowest rank from the buckets up to last
-// steps from a home. It reports whether it did. The permit is the caller's.
+// evictLowest evicts the entry that has been read least, and of these the one that
+// was longest ago, from the buckets up to last steps from a home. It reports whether
+// it did. The permit is the caller's.
 func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) bool {
 	var lowest spot
-	rank := uint32(maxRank + 1)
+	best := ^uint64(0)
+	now := c.now16()
 	for d := range last + 1 {
 		b := t.near(home, d)
 		for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
 			s := spot{t, b, position(m)}
-			if r := rankOf(s.word().Load()); r < rank {
-				lowest, rank = s, r
+			if u := usage(s.word().Load(), now, c.fade); u < best {
+				lowest, best = s, u
 			}
 		}
 	}
