@@ -61,8 +61,9 @@ const (
 	maxHomes     = 1 << (tableShift - placeBits)
 )
 
-// MaxCapacity is the largest Capacity.
-const MaxCapacity = 1 << 27
+// MaxCapacity is the largest Capacity: what the numbers of places and of items in
+// the policy's lists have room for.
+const MaxCapacity = 100_000_000
 
 // Entries to a bucket when the cache is full, in tenths. The more, the less
 // memory, and the more entries lie next door. Large entries are dear in memory
@@ -125,6 +126,7 @@ type table struct {
 	lives     []atomic.Uint32                 // by index; debug builds count the lives of a place
 
 	old    atomic.Pointer[table] // the table that this one replaces, until it is empty
+	timed  atomic.Bool           // all chunks of deadlines have been made
 	fenced atomic.Bool           // the barrier before the first move has been made
 	moved  atomic.Uint64         // homes that have been moved out of this table
 	cursor atomic.Uint64         // next home to be moved

@@ -20,7 +20,7 @@ type Config[K comparable, V any] struct {
 	Capacity int
 
 	// T1Slots and T2Slots are the sizes of the two tiers of hot entries
-	// before the index: powers of two, T1Slots at most MaxT1Slots. Zero lets
+	// before the index: powers of two, at most MaxT1Slots and MaxT2Slots. Zero lets
 	// the cache decide, which at present means off: the index alone has been
 	// faster on every load measured (see DESIGN.md). Negative means off.
 	T1Slots int
@@ -52,8 +52,9 @@ type Config[K comparable, V any] struct {
 }
 
 const (
-	// MaxT1Slots is the largest T1Slots.
+	// MaxT1Slots and MaxT2Slots are the largest T1Slots and T2Slots.
 	MaxT1Slots = 4096
+	MaxT2Slots = 1 << 26
 
 	// MinPollInterval and MaxPollInterval bound Config.PollInterval.
 	MinPollInterval = time.Millisecond
@@ -74,8 +75,8 @@ func (cfg *Config[K, V]) validate() error {
 	if s := cfg.T1Slots; s > 0 && (s > MaxT1Slots || s&(s-1) != 0) {
 		reject("T1Slots", s, fmt.Sprintf("a power of two, at most %d", MaxT1Slots))
 	}
-	if s := cfg.T2Slots; s > 0 && (s > MaxCapacity || s&(s-1) != 0) {
-		reject("T2Slots", s, fmt.Sprintf("a power of two, at most %d", MaxCapacity))
+	if s := cfg.T2Slots; s > 0 && (s > MaxT2Slots || s&(s-1) != 0) {
+		reject("T2Slots", s, fmt.Sprintf("a power of two, at most %d", MaxT2Slots))
 	}
 	if cfg.TTL < 0 {
 		reject("TTL", cfg.TTL, "0 (never) or more")
@@ -203,7 +204,7 @@ func sizesFor(capacity, procs int) sizes {
 		graceAfter: uint64(min(max(capacity/32, 8), 8192)),
 	}
 	if capacity >= 4096 {
-		s.permits = min(capacity/(32*procs), 32)
+		s.stock, s.stocks = 32, capacity/32
 		s.lowWater = 4 * int64(s.batch)
 	}
 	return s

@@ -17,9 +17,9 @@ func TestBadConfigs(t *testing.T) {
 		cfg  config
 		want []string
 	}{
-		{config{}, []string{"Config.Capacity", "is 0", "1 to 134217728"}},
+		{config{}, []string{"Config.Capacity", "is 0", "1 to 100000000"}},
 		{config{Capacity: -5}, []string{"Config.Capacity", "is -5", "1 to"}},
-		{config{Capacity: MaxCapacity + 1}, []string{"Config.Capacity", "is 134217729", "1 to 134217728"}},
+		{config{Capacity: MaxCapacity + 1}, []string{"Config.Capacity", "is 100000001", "1 to 100000000"}},
 		{config{Capacity: 1, T1Slots: 100}, []string{"Config.T1Slots", "is 100", "power of two", "4096"}},
 		{config{Capacity: 1, T1Slots: 8192}, []string{"Config.T1Slots", "is 8192", "power of two", "4096"}},
 		{config{Capacity: 1, T2Slots: 3}, []string{"Config.T2Slots", "is 3", "power of two"}},
@@ -42,7 +42,7 @@ func TestBadConfigs(t *testing.T) {
 			}
 		}
 	}
-	good := config{Capacity: MaxCapacity, T1Slots: MaxT1Slots, T2Slots: MaxCapacity, TTL: math.MaxInt64,
+	good := config{Capacity: MaxCapacity, T1Slots: MaxT1Slots, T2Slots: MaxT2Slots, TTL: math.MaxInt64,
 		PollInterval: math.MaxInt64, FlushTicks: math.MaxInt32, Workers: math.MaxInt}
 	if err := good.validate(); err != nil {
 		t.Errorf("the largest configuration is refused: %v", err)

@@ -453,6 +453,18 @@ func (c *Cache[K, V]) syncWipe() {
 	c.unlockPass()
 }
 
+// awaitLocks returns when every bucket has been seen without its lock: whoever had
+// looked at closed before it was set has then put in what it had.
+func (c *Cache[K, V]) awaitLocks() {
+	for t := c.table.Load(); t != nil; t = t.old.Load() {
+		for b := range t.homes {
+			for t.at(b).head.Load()&headLock != 0 {
+				runtime.Gosched()
+			}
+		}
+	}
+}
+
 // Close empties the cache and ends its daemon: when it returns, no goroutine
 // of the cache runs. Later Gets miss, and later Sets do nothing. It returns
 // nil; calling it again does nothing.
@@ -469,6 +481,7 @@ func (c *Cache[K, V]) Close() error {
 	if c.timer != nil {
 		c.timer.Stop() // a tick that was under way may have set it again
 	}
+	c.awaitLocks()
 	c.clearAll()
 	c.Sync()
 	if c.signal != nil {

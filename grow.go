@@ -80,8 +80,9 @@ func (c *Cache[K, V]) moveSome(t *table, n int) {
 	if old == nil || !c.fenceMoves(t) {
 		return
 	}
-	if c.timed.Load() {
+	if c.timed.Load() && !t.timed.Load() {
 		t.makeAllDeadlines()
+		t.timed.Store(true)
 	}
 	for range n {
 		home := (old.cursor.Add(1) - 1) % old.homes

@@ -146,6 +146,13 @@ func publish64(p *atomic.Uint64, v uint64) {
 // A counter is written by its worker's owner alone, read by anyone.
 type counter uint64
 
-func (c *counter) add(n uint64) { *c += counter(n) }
+// Whoever sees it counted sees the operation done (qsbr.go): a release store.
+func (c *counter) add(n uint64) {
+	if plainStores {
+		*c += counter(n)
+		return
+	}
+	atomic.StoreUint64((*uint64)(c), uint64(*c)+n)
+}
 
 func (c *counter) load() uint64 { return atomic.LoadUint64((*uint64)(c)) }

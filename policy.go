@@ -53,7 +53,9 @@ import (
 // list by the one whose compare-and-swap removes the item.
 // (I2) An item that names a slot whose position does not name the item is left
 // over from an entry on its way out, and is passed over.
-// (I3) Insert records may be lost. An entry in no list is found by the slow hand
+// (I3) The pass changes policy words by compare-and-swap: it is in no section, and
+// the place may have been given to another entry, with a deadline.
+// (I4) Insert records may be lost. An entry in no list is found by the slow hand
 // that goes round all buckets, one for each eviction.
 type policy struct {
 	table    *atomic.Pointer[table]
@@ -421,20 +423,23 @@ func (p *policy) compactWindow() {
 	for n := first; n != last; n++ {
 		i := n & (p.window.size() - 1)
 		item := p.window.at(i)
-		v := item.Load()
-		e, ok := p.read(v, 0, i)
-		if !ok {
-			if v != 0 && item.CompareAndSwap(v, 0) {
-				p.windowLen--
+		for v := item.Load(); v != 0; v = item.Load() { // again, if it was renamed
+			e, ok := p.read(v, 0, i)
+			to := p.windowTail & (p.window.size() - 1)
+			switch {
+			case !ok:
+				if item.CompareAndSwap(v, 0) {
+					p.windowLen--
+				}
+				continue
+			case to == i:
+			case p.moveTo(&e, 0, to):
+				item.Store(0)
+			default:
+				continue
 			}
-			continue
-		}
-		to := p.windowTail & (p.window.size() - 1)
-		if to == i {
 			p.windowTail++
-		} else if p.moveTo(&e, 0, to) {
-			item.Store(0)
-			p.windowTail++
+			break
 		}
 	}
 }
@@ -499,7 +504,8 @@ func (p *policy) inserted(s slot, low uint32) {
 // entry went into main.
 func (p *policy) comeBack(e *entry, ghost uint32) bool {
 	age := ghostAge(ghost, p.now)
-	word := e.word().Load()
+	seen := e.word().Load()
+	word := seen
 	freq := min(effective(ghostFrequency(ghost), age, p.fade)+max(freqOf(word), 1), maxFreq)
 	word = word&^(maxFreq<<freqShift) | freq<<freqShift
 	evictions := float64(age) * p.perTick
@@ -508,7 +514,7 @@ func (p *policy) comeBack(e *entry, ghost uint32) bool {
 		if p.phi*evictions <= edge {
 			p.evidence[1]++
 		}
-		publish32(e.word(), word)
+		e.word().CompareAndSwap(seen, word)
 		return false
 	}
 	if evictions <= float64(p.wmax())+edge {
@@ -517,7 +523,7 @@ func (p *policy) comeBack(e *entry, ghost uint32) bool {
 	if irrOf(word) == irrUnknown {
 		word = word&^(irrUnknown<<irrShift) | min(age, irrUnknown-1)<<irrShift
 	}
-	publish32(e.word(), word)
+	e.word().CompareAndSwap(seen, word)
 	v, at, ok := p.victim()
 	if !ok || 2*age >= ageOf(v.word().Load(), p.now) {
 		return false
@@ -566,7 +572,7 @@ func (p *policy) spare(item uint64) bool {
 	if x&policyLive == 0 || rankOf(x) == 0 {
 		return x&policyLive != 0
 	}
-	publish32(word, x-1)
+	word.CompareAndSwap(x, x-1)
 	return false
 }
 
@@ -581,12 +587,12 @@ func (p *policy) passOver(contest bool) bool {
 		}
 		word := e.word().Load()
 		if rankOf(word) > 0 && turns > 0 {
-			publish32(e.word(), word&^rankBits)
+			e.word().CompareAndSwap(word, word&^rankBits)
 			p.toWindow(&e)
 			continue
 		}
 		if !contest {
-			publish32(e.word(), word&^rankBits)
+			e.word().CompareAndSwap(word, word&^rankBits)
 			if p.toMain(&e) {
 				return true
 			}
@@ -605,7 +611,7 @@ func (p *policy) passOver(contest bool) bool {
 			p.toWindow(&e)
 			return false
 		}
-		publish32(e.word(), word&^rankBits)
+		e.word().CompareAndSwap(word, word&^rankBits)
 		p.inMain(&e, at)
 		p.mainHand = at + 1
 		return true
@@ -653,7 +659,7 @@ func (p *policy) drop(e *entry, kind uint32) bool {
 		return false
 	}
 	p.seq++
-	p.now = uint32(float64(p.seq) / p.perTick)
+	p.now = uint32(uint64(float64(p.seq) / p.perTick))
 	stamp := word >> stampShift
 	if kind == ghostMain {
 		stamp = p.now
@@ -746,10 +752,10 @@ func (p *policy) free() bool {
 	return true
 }
 
-// lookForLost sends the slow hand round once more (I3).
+// lookForLost sends the slow hand round once more (I4).
 func (p *policy) lookForLost() { p.toLookAt = p.table.Load().homes }
 
-// findLost lists the entries of one bucket that are in no list (I3).
+// findLost lists the entries of one bucket that are in no list (I4).
 func (p *policy) findLost() {
 	if p.toLookAt == 0 {
 		return
@@ -761,8 +767,9 @@ func (p *policy) findLost() {
 	}
 	b := t.at(p.slowHand)
 	for m := live(b.head.Load()); m != 0; m &= m - 1 {
-		if i := position(m); !listed(t.position(p.slowHand, i).Load()) {
-			p.inserted(t.slot(p.slowHand, i), 0)
+		s := t.slot(p.slowHand, position(m))
+		if x := t.position(p.slowHand, position(m)).Load(); !listed(x) {
+			p.inserted(s, 0)
 		}
 	}
 }

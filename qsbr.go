@@ -92,6 +92,7 @@ type registry struct {
 	table    atomic.Pointer[*worker]   // the first of tableLen, by P; see pin_runtime.go
 	tableLen atomic.Uint64             // stored after table, loaded before it
 	all      atomic.Pointer[[]*worker] // every worker there is; grows by copy under mu
+	stock    atomic.Int32              // permits that each may keep
 	limit    int                       // Ps with a worker of their own
 	sizes    workerSizes
 	mu       sync.Mutex // guards growth; never held while pinned
@@ -100,7 +101,8 @@ type registry struct {
 // workerSizes are the lengths of what a worker owns; they shrink with the
 // capacity.
 type workerSizes struct {
-	hits, inserts, wipes, permits int
+	hits, inserts, wipes int
+	stock, stocks        int // permits of one, and of all together
 }
 
 func (r *registry) init(limit int, sizes workerSizes) {
@@ -116,6 +118,7 @@ func (r *registry) add(guest bool) *worker {
 	w.wipeQueue.init(r.sizes.wipes)
 	old := *r.all.Load()
 	next := append(old[:len(old):len(old)], w)
+	r.stock.Store(int32(min(r.sizes.stock, r.sizes.stocks/len(next))))
 	r.all.Store(&next)
 	return w
 }
@@ -257,26 +260,29 @@ func (r *registry) stored(b *bucketHead) bool {
 // before. Not pinned.
 func (c *Cache[K, V]) freeByHand(t *table, n uint64) {
 	pending := c.pending.Add(2)&stampMask | 1
-	c.eachRetired(t, n, func(word *atomic.Uint32, held bool) {
-		if word.Load() != policyFree {
-			word.Store(pending)
+	c.eachRetired(t, n, func(s spot, held bool) {
+		if s.word().Load() != policyFree {
+			s.word().Store(pending)
 		}
 	})
 	fenced := c.fence()
-	c.eachRetired(t, n, func(word *atomic.Uint32, held bool) {
+	c.eachRetired(t, n, func(s spot, held bool) {
 		switch {
-		case word.Load() != pending:
+		case s.word().Load() != pending:
 		case held || !fenced:
-			word.Store(c.grace.stamp())
+			s.word().Store(c.grace.stamp())
 		default:
-			word.Store(policyFree)
+			if c.pointers {
+				placeAt[K, V](s).wipe()
+			}
+			s.word().Store(policyFree)
 		}
 	})
 }
 
-// eachRetired calls f with the words of a bucket's places without a tag, under
-// its lock, and with whether a section reads the bucket.
-func (c *Cache[K, V]) eachRetired(t *table, n uint64, f func(word *atomic.Uint32, held bool)) {
+// eachRetired calls f with a bucket's places without a tag, under its lock, and with
+// whether a section reads the bucket.
+func (c *Cache[K, V]) eachRetired(t *table, n uint64, f func(s spot, held bool)) {
 	for range supplyYields {
 		w := c.enter()
 		w.protect(t.at(n), false, true)
@@ -284,7 +290,7 @@ func (c *Cache[K, V]) eachRetired(t *table, n uint64, f func(word *atomic.Uint32
 		if ok {
 			held := !skipScan() && c.workers.held(h.b, w)
 			for m := empty(h.head); m != 0; m &= m - 1 {
-				f(h.b.word(position(m)), held)
+				f(spot{t, n, position(m)}, held)
 			}
 			h.unlock()
 		}

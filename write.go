@@ -291,7 +291,7 @@ func (c *Cache[K, V]) free(word *atomic.Uint32) bool {
 		if c.grace.passed(x) {
 			return true
 		}
-	case x&policyLive == 0 && c.pending.Load()-x < 2*maxWorkers:
+	case x&policyLive == 0 && ((c.pending.Load()|1)-x)&stampMask < 2*maxWorkers:
 		// It is being freed by hand.
 	default: // (I3) of arena.go
 		word.Store(c.grace.stamp())
@@ -409,7 +409,11 @@ func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot) {
 		}
 		at.unlock()
 	}
-	home.unlock()
+	if c.fenced {
+		home.unlockVisible() // and what was offered, before awake is looked at
+	} else {
+		home.unlock()
+	}
 }
 
 // othersAt reports whether a bucket holds an entry of the home d buckets before
@@ -501,7 +505,7 @@ func (c *Cache[K, V]) finishSet(w *worker) {
 func (c *Cache[K, V]) takePermits(w *worker) bool {
 	limit := 1
 	if c.crowded.Load() {
-		limit = max(c.workers.sizes.permits, 1)
+		limit = max(int(c.workers.stock.Load()), 1)
 	}
 	n := c.takeSomePermits(int64(limit))
 	w.permits += n
@@ -523,18 +527,23 @@ func (c *Cache[K, V]) takeSomePermits(limit int64) int {
 
 // keepNoPermit puts back what was taken for an insert and not used, where permits
 // are taken one by one: until the cache has been full once, and always in a small
-// one, whose permits could else all lie with workers that nobody uses. It is called
+// one, whose permits could else all lie with workers that nobody uses; and what is
+// above the worker's stock, which shrinks as there are more of them. It is called
 // before every leave of a writer that may have one. Pinned.
 func (c *Cache[K, V]) keepNoPermit(w *worker) {
-	if w.permits > 0 && (c.workers.sizes.permits == 0 || !c.crowded.Load()) {
-		c.permits.Add(int64(w.permits))
-		w.permits = 0
+	stock := 0
+	if c.crowded.Load() {
+		stock = int(c.workers.stock.Load())
+	}
+	if w.permits > stock {
+		c.permits.Add(int64(w.permits - stock))
+		w.permits = stock
 	}
 }
 
 // returnPermit gives back the permit of an entry that was removed. Pinned.
 func (c *Cache[K, V]) returnPermit(w *worker) {
-	if w.permits < c.workers.sizes.permits && c.crowded.Load() {
+	if w.permits < int(c.workers.stock.Load()) && c.crowded.Load() {
 		w.permits++
 		return
 	}
