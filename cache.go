@@ -123,7 +123,9 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 		w.leave()
 		return value, true
 	}
-	if head>>marksShift != 0 || t.old.Load() != nil || c.table.Load() != t {
+	// The second look at head comes after that at old: what was moved here until the
+	// older table was gone is here now (grow.go I1).
+	if head>>marksShift != 0 || t.old.Load() != nil || b.head.Load() != head || c.table.Load() != t {
 		return c.getSlow(w, hash, key)
 	}
 	w.counts.misses.add(1)
