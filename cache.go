@@ -64,6 +64,7 @@ type Cache[K comparable, V any] struct {
 	wipeNext   uint64 // homes that the walk of wipe has still to visit
 
 	// Anyone's.
+	alone        atomic.Uint32 // evictions without the pass, since it was last got
 	limboLen     atomic.Int64
 	wipeAll      atomic.Bool // a walk is wanted
 	wiping       atomic.Bool // a walk is under way

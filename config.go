@@ -204,7 +204,7 @@ func sizesFor(capacity, procs int) sizes {
 		graceAfter: uint64(min(max(capacity/32, 8), 8192)),
 	}
 	if capacity >= 4096 {
-		s.stock, s.stocks = 32, capacity/32
+		s.stock, s.stocks = s.batch, capacity/32
 		s.lowWater = 4 * int64(s.batch)
 	}
 	return s

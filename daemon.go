@@ -375,10 +375,15 @@ func (c *Cache[K, V]) tryDrain() {
 	}
 }
 
-// passForRoom is a writer's pass: every record first, then the victims.
+// passForRoom is a writer's pass: every record first, then the victims, less those
+// that keys which came back have driven out, whose permits are there for all.
 func (c *Cache[K, V]) passForRoom(n int) int {
 	c.passes.Add(1)
+	before := c.policy.seq
 	c.drain(false)
+	if n -= int(c.policy.seq - before); n <= 0 {
+		return 0
+	}
 	return c.evict(n)
 }
 

@@ -550,11 +550,18 @@ func (c *Cache[K, V]) returnPermit(w *worker) {
 	c.permits.Add(1)
 }
 
-// roomSpins is how long a writer waits for the holder of the pass lock to make
-// room before it evicts an entry by itself: a microsecond or two.
+// A writer waits for the holder of the pass lock to make room: for a microsecond or
+// two; then it lets others run, in case one of them is the holder; then it gives its
+// processor up, in case the system has taken the holder's. Only then does it evict
+// an entry by itself, and, as the holder seems to be stopped, the next few without
+// more ado. What is evicted so is not the policy's choice and is not remembered.
 const (
-	roomSpins = 64
-	idleTurns = 64
+	roomSpins   = 256
+	roomYields  = 16
+	roomPauses  = 1
+	roomPause   = 50 * time.Microsecond
+	aloneAtOnce = 16
+	idleTurns   = 64
 )
 
 // idle passes a few dozen nanoseconds.
@@ -577,6 +584,9 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 		}
 		if c.lockPass() {
 			n := c.passForRoom(c.batch)
+			if c.alone.Load() != 0 {
+				c.alone.Store(0)
+			}
 			c.unlockPass()
 			if n > 0 {
 				c.permits.Add(int64(n - 1))
@@ -586,10 +596,16 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 		if n := c.takeSomePermits(1); n > 0 {
 			return n
 		}
-		if spins >= roomSpins {
-			if c.evictNear(hash) {
-				return 1
-			}
+		switch patient := c.alone.Load()%aloneAtOnce == 0; {
+		case spins < roomSpins:
+		case patient && spins < roomSpins+roomYields:
+			runtime.Gosched()
+		case patient && spins < roomSpins+roomYields+roomPauses:
+			time.Sleep(roomPause)
+		case c.evictNear(hash):
+			c.alone.Add(1)
+			return 1
+		default:
 			runtime.Gosched()
 		}
 	}
