@@ -11,7 +11,7 @@ import (
 // every PollInterval while there is work; a writer that needs room makes one
 // itself; a headless cache's owner makes one with Tick. Only the holder of the
 // pass lock evicts by policy, promotes, and expires, so all of that is
-// single-threaded. Nobody ever waits for the holder, who may have been stopped:
+// single-threaded. Nobody waits for the holder for long, who may have been stopped:
 // a writer then evicts without it (write.go).
 //
 // The daemon is a timer, not a goroutine. While the cache is busy it fires once

@@ -135,3 +135,37 @@ func TestReuseAcrossTheWraparound(t *testing.T) {
 		invariants(t, c)
 	}
 }
+
+// Guards freeByHand against writers that look at the place meanwhile: they leave it
+// pending. Fails if the age of the mark is not taken of 30 bits, or of the even
+// number below it (it was, once).
+func TestPendingPlacesAreLeftAlone(t *testing.T) {
+	c := headless(t, Config[uint64, string]{Capacity: 100})
+	for _, start := range []uint32{0, 2000, 1<<30 - 4, 1 << 31, 1<<32 - 4} {
+		c.pending.Store(start)
+		word := new(bucketHead).word(0)
+		mark := c.pending.Add(2)&stampMask | 1
+		word.Store(mark)
+		c.pending.Add(2 * 10) // others are at it as well
+		if c.free(word) || word.Load() != mark {
+			t.Errorf("from %d: a pending place is %x, want %x", start, word.Load(), mark)
+		}
+		c.pending.Add(2 * maxWorkers) // it was left so
+		if c.free(word) || word.Load()&policyRetired == 0 {
+			t.Errorf("from %d: an old pending place is %x, want a stamp", start, word.Load())
+		}
+	}
+}
+
+// Guards the wipe in freeByHand: what it makes free, the pass passes over. Fails
+// without it (shown).
+func TestFreeByHandWipes(t *testing.T) {
+	c := headless(t, Config[uint64, string]{Capacity: 100})
+	c.Set(1, "value")
+	s := lookFor(c, 1)
+	c.Delete(1)
+	c.freeByHand(s.t, s.b)
+	if p := placeAt[uint64, string](s); s.word().Load() != policyFree || p.value != "" {
+		t.Errorf("the place has word %x and value %q, want none", s.word().Load(), p.value)
+	}
+}

@@ -550,16 +550,14 @@ func (c *Cache[K, V]) returnPermit(w *worker) {
 	c.permits.Add(1)
 }
 
-// A writer waits for the holder of the pass lock to make room: for a microsecond or
-// two; then it lets others run, in case one of them is the holder; then it gives its
-// processor up, in case the system has taken the holder's. Only then does it evict
-// an entry by itself, and, as the holder seems to be stopped, the next few without
-// more ado. What is evicted so is not the policy's choice and is not remembered.
+// A writer gives the holder of the pass lock a few microseconds to make room; then
+// it yields to others, in case one of them is the holder, or keeps it from its
+// processor. Then it evicts an entry by itself, and, as the holder seems to be
+// stopped, the next few without more ado (rule 16). What is evicted so is not the
+// policy's choice and is not remembered.
 const (
 	roomSpins   = 256
-	roomYields  = 16
-	roomPauses  = 1
-	roomPause   = 50 * time.Microsecond
+	roomYields  = 64
 	aloneAtOnce = 16
 	idleTurns   = 64
 )
@@ -600,8 +598,6 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 		case spins < roomSpins:
 		case patient && spins < roomSpins+roomYields:
 			runtime.Gosched()
-		case patient && spins < roomSpins+roomYields+roomPauses:
-			time.Sleep(roomPause)
 		case c.evictNear(hash):
 			c.alone.Add(1)
 			return 1
