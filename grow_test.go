@@ -56,10 +56,11 @@ func fullSize[K comparable, V any](t *testing.T, c *Cache[K, V]) {
 
 // Guards grow.go I1 to I3 through every step of growth: readers never miss a key
 // that is there throughout, versions of a value that is changed in place never go
-// back, deletes stay done, and deadlines come along. Fails without the second look
-// at the head in Get (shown: it was missing once), and if moveEntry forgets the
-// deadline (shown). The order of the two tables in find, and that of the two tags in
-// moveEntry, leave windows of nanoseconds that this test has not hit without them.
+// back, deletes stay done, and deadlines come along. Fails if moveEntry forgets the
+// deadline (shown), and, once in some runs, without the second look at the head in
+// Get (seen when it was missing). The look at settled in set, the order of the two
+// tables in find, and that of the two tags in moveEntry close windows of nanoseconds
+// that this test has not hit without them.
 func TestGrowthKeepsWhatIsThere(t *testing.T) {
 	capacity := 60_000
 	if debug || testing.Short() {
