@@ -360,7 +360,7 @@ func TestUsageErrors(t *testing.T) {
 		message string
 	}{
 		{"-capacity 0", `invalid value "0" for flag -capacity: capacity 0 is out of range: the least is 1`},
-		{"-capacity -5", `capacity -5 is out of range: the least is 1, the most 536870912`},
+		{"-capacity -5", `capacity -5 is out of range: the least is 1, the most 100000000`},
 		{"-capacity 100,2000000000", `capacity 2000000000 is out of range`},
 		{"-capacity 99999999999999999999", `capacity 99999999999999999999 is out of range`},
 		{"-capacity 1e3", `for flag -capacity: capacity "1e3" is not a whole number`},
