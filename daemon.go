@@ -209,7 +209,7 @@ func (c *Cache[K, V]) tickGrace() {
 const (
 	movesPerTick = 1024
 	wipesPerTick = 4096
-	limboMost    = 4096
+	limboMost    = 4096 // and an eighth of the capacity
 )
 
 // wipe clears keys and values of retired places whose grace period has passed,
@@ -325,7 +325,7 @@ func (c *Cache[K, V]) drain(mayWait bool) (applied int) {
 }
 
 func (c *Cache[K, V]) toLimbo(record uint64) {
-	if len(c.limbo) == limboMost {
+	if len(c.limbo) >= min(limboMost, max(64, c.capacity/8)) {
 		c.wipeAll.Store(true)
 		return
 	}

@@ -22,9 +22,10 @@ package dualcache
 // (I4) The hash of a key is kept beside it in tables that will be outgrown, so that
 // no key is hashed again.
 //
-// Growing never waits. A section that is stopped in the middle of a store holds
-// up the move of one home, and with it the end of this growth; lookups of absent
-// keys then look into both tables.
+// Growing does not wait. A section that is stopped in the middle of a store in place
+// holds up the move of one home, and with it the end of this growth, and the Sets
+// and Deletes of keys of this home yield until it goes on; lookups of absent keys
+// look into both tables until then.
 
 const (
 	firstHomes  = 64

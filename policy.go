@@ -330,6 +330,12 @@ func (p *policy) listOf(position uint32) *list {
 	return &p.window
 }
 
+// names reports whether the item that a position names, names the slot.
+func (p *policy) names(position uint32, s slot) bool {
+	item := p.listOf(position).at(itemIndex(position))
+	return item != nil && slot(item.Load()) == s
+}
+
 // forget takes an entry that leaves out of its list. Its home is locked.
 func (p *policy) forget(w *worker, s spot) {
 	x := s.position().Swap(positionDead)
@@ -546,8 +552,13 @@ func (p *policy) victim() (e entry, at uint64, ok bool) {
 		}
 		at = p.mainHand
 		if p.spare(p.main.at(at).Load()) {
-			if e, ok = p.read(p.main.at(at).Load(), positionMain, at); ok {
+			item := p.main.at(at)
+			v := item.Load()
+			if e, ok = p.read(v, positionMain, at); ok {
 				return e, at, true
+			}
+			if v != 0 && item.CompareAndSwap(v, 0) { // (I2)
+				p.mainLen--
 			}
 		}
 		p.mainHand++
@@ -768,7 +779,13 @@ func (p *policy) findLost() {
 	b := t.at(p.slowHand)
 	for m := live(b.head.Load()); m != 0; m &= m - 1 {
 		s := t.slot(p.slowHand, position(m))
-		if x := t.position(p.slowHand, position(m)).Load(); !listed(x) {
+		x := t.position(p.slowHand, position(m))
+		// One that says it is listed where it is not has lost its item to a chunk
+		// that was given to others meanwhile.
+		if v := x.Load(); listed(v) && v != positionDead && !p.names(v, s) {
+			x.CompareAndSwap(v, v&^(positionMain|positionMask))
+		}
+		if !listed(x.Load()) {
 			p.inserted(s, 0)
 		}
 	}

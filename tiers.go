@@ -44,8 +44,9 @@ import (
 // Why a reader that misses is right. A key that was there all the time was in
 // one place all the time, its tag and the mark were set, so it was seen. If it
 // was replaced meanwhile, or moved, the home's head or the cache's table has
-// changed, and the reader looks again; if that happens too often, it reports a
-// miss, which is the truth for a moment before the last of these Sets.
+// changed, and the reader looks again; if that happens too often, or if the entry
+// went from one neighbour of its home to another, it reports a miss, which is the
+// truth for a moment before the last of these Sets.
 //
 // The tiers T1 and T2 are direct-mapped tables of words (low hash, slot). The
 // pass promotes into them; readers look there first. A word proves nothing: the
