@@ -20,6 +20,7 @@ const (
 	pointPass
 	pointBeforePark
 	pointInPlace
+	pointMoved
 	pointCount
 )
 

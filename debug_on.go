@@ -24,6 +24,7 @@ const (
 	pointPass                            // the pass holds its try-lock
 	pointBeforePark                      // the daemon has announced that it parks, looks once more
 	pointInPlace                         // a writer is about to store a word in place
+	pointMoved                           // an entry has been shown in the new table, is about to leave the old one
 	pointCount
 )
 

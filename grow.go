@@ -187,6 +187,9 @@ func (c *Cache[K, V]) moveEntry(w *worker, at *hold, s spot, t *table) bool {
 	listed := c.policy.rename(s, to)
 	c.show(&home, &toAt, to, hash)
 	home.unlockVisible()
+	if debug {
+		yield(pointMoved)
+	}
 	at.head = withTag(at.head, s.i, 0)
 	at.publish()
 	t.noteDeadline(to.index())
