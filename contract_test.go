@@ -80,7 +80,7 @@ func TestFillsToCapacity(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if got := c.Len(); got < capacity-capacity/10000 {
+		if got := c.Len(); got < capacity-spill(capacity) {
 			t.Errorf("Len is %d after %d keys: %+v", got, capacity, c.Stats())
 		}
 		missing := 0
@@ -89,8 +89,8 @@ func TestFillsToCapacity(t *testing.T) {
 				missing++
 			}
 		}
-		// One in a hundred thousand finds all buckets within its reach full.
-		if missing > capacity/10000 {
+		// Now and then a key finds all buckets within its reach full.
+		if missing > spill(capacity) {
 			t.Errorf("%d of %d keys are missing", missing, capacity)
 		}
 		invariants(t, c)
@@ -262,4 +262,12 @@ func spawn(wg *sync.WaitGroup, f func()) {
 		defer wg.Done()
 		f()
 	}()
+}
+
+// spill is how many keys of a full cache may have found no place (doc.go).
+func spill(capacity int) int {
+	if capacity < 100 {
+		return 0
+	}
+	return 2 + capacity/10_000
 }
