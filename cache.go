@@ -28,7 +28,6 @@ type Cache[K comparable, V any] struct {
 	table     atomic.Pointer[table]
 	quiet     atomic.Uint32 // the policy word of an entry that has nothing to tell
 	tickNow   atomic.Uint32 // the policy's time
-	fade      uint32
 	t1, t2    tier
 
 	capacity   int
@@ -140,7 +139,7 @@ func (c *Cache[K, V]) noteQuickly(word *atomic.Uint32, x uint32) bool {
 	if x&(policyLive|policyDeadline) != policyLive {
 		return false
 	}
-	publish32(word, touched(x, c.now16(), c.fade))
+	publish32(word, touched(x, c.now16(), fadeTicks))
 	return true
 }
 
@@ -222,7 +221,7 @@ func (c *Cache[K, V]) loadAt(w *worker, s spot) V {
 type valueKind uint8
 
 const (
-	valueFixed   valueKind = iota // never: an update takes a new node
+	valueFixed   valueKind = iota // never: an update takes a new place
 	valueWord                     // an aligned word of 4 or 8 bytes without pointers
 	valuePointer                  // a single pointer
 )

@@ -163,8 +163,7 @@ func construct[K comparable, V any](cfg Config[K, V]) *Cache[K, V] {
 	first := firstTable(c.homes)
 	c.table.Store(newTable[K, V](first, 0, first < c.homes))
 	c.permits.Store(int64(cfg.Capacity))
-	c.policy.init(&c.table, cfg.Capacity, c.evictListed)
-	c.fade = c.policy.fade
+	c.policy.init(&c.table, cfg.Capacity, c.evictAt)
 	c.quiet.Store(quietAt(0))
 	c.coarse.Store(farFuture)
 	return c
@@ -178,7 +177,7 @@ func orElse(n, other int) int {
 }
 
 // fencedBelow is the capacity under which readers publish by atomic stores: a
-// grace period of a handful of nodes is not worth a barrier (rule 17).
+// grace period of a handful of places is not worth a barrier (rule 17).
 const fencedBelow = 1024
 
 // sizes are what the capacity and the number of Ps decide.

@@ -144,7 +144,7 @@ func (c *Cache[K, V]) untilSweep() time.Duration {
 	return max(time.Duration(earliest-c.now()), sweepInterval)
 }
 
-// pendingWork reports whether any record or node waits for the daemon.
+// pendingWork reports whether any record or place waits for the daemon.
 func (c *Cache[K, V]) pendingWork() bool {
 	for _, w := range *c.workers.all.Load() {
 		if w.hitQueue.pending()+w.insertQueue.pending()+w.wipeQueue.pending() > 0 {
@@ -251,30 +251,26 @@ func (c *Cache[K, V]) wipe(limit int) {
 // wipePlace wipes one place and makes it free. It reports false if it has to
 // wait longer.
 func (c *Cache[K, V]) wipePlace(s slot) bool {
-	t := c.policy.tableOf(s)
-	if t == nil {
-		return true
-	}
-	word := t.at(s.bucket()).word(s.place())
-	if word.Load() == policyFree || hasTag(t.at(s.bucket()).head.Load(), s.place()) {
+	at := c.policy.spotOf(s)
+	if !at.found() || at.word().Load() == policyFree || hasTag(at.bucket().head.Load(), at.i) {
 		return true
 	}
 	w := c.enter()
 	defer w.leave()
-	w.protect(t.at(s.bucket()), false, c.fenced)
-	h, ok := t.tryLock(s.bucket(), lockSpins)
+	w.protect(at.bucket(), false, c.fenced)
+	h, ok := at.t.tryLock(at.b, lockSpins)
 	if !ok {
 		return false
 	}
 	defer h.unlock()
-	if hasTag(h.head, s.place()) {
+	if hasTag(h.head, at.i) {
 		return true
 	}
-	if !c.free(word) {
+	if !c.free(at.word()) {
 		return false
 	}
-	placeAt[K, V](spot{t, s.bucket(), s.place()}).wipe()
-	word.Store(policyFree)
+	placeAt[K, V](at).wipe()
+	at.word().Store(policyFree)
 	return true
 }
 
@@ -409,15 +405,11 @@ func (c *Cache[K, V]) evict(n int) (evicted int) {
 	return int(p.seq - before)
 }
 
-// evictListed evicts an entry for the policy, if it is still where the policy
-// has seen it.
-func (c *Cache[K, V]) evictListed(s slot, x uint32) bool {
-	t := c.policy.tableOf(s)
-	if t == nil {
-		return false
-	}
+// evictAt evicts the entry of a place, if its position word is the expected one. It
+// reports whether it did. The permit is the caller's. Not pinned.
+func (c *Cache[K, V]) evictAt(s spot, expected uint32) bool {
 	w := c.enter()
-	ok := c.removeAt(w, spot{t, s.bucket(), s.place()}, x, 0)
+	ok := c.removeAt(w, s, expected, 0)
 	if ok {
 		w.counts.evictions.add(1)
 	}

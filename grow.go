@@ -128,15 +128,12 @@ func (c *Cache[K, V]) moveHome(w *worker, old, t *table, n uint64) bool {
 
 // moveFrom moves the entries of a home that lie d buckets further on.
 func (c *Cache[K, V]) moveFrom(w *worker, old, t *table, home *hold, d int) bool {
-	at := home
-	if d > 0 {
-		h, ok := old.tryLock(old.near(home.n, d), lockSpins)
-		if !ok {
-			return false
-		}
-		at = &h
+	var other hold
+	at, ok := old.alsoLock(home, &other, old.near(home.n, d))
+	if !ok {
+		return false
 	}
-	ok := !c.workers.stored(at.b)
+	ok = !c.workers.stored(at.b)
 	for m := live(at.head); m != 0 && ok; m &= m - 1 {
 		s := spot{old, at.n, position(m)}
 		if distanceOf(s.position().Load()) == d {

@@ -61,8 +61,7 @@ type policy struct {
 	table    *atomic.Pointer[table]
 	capacity int
 	perTick  float64 // evictions in a tick
-	fade     uint32
-	evict    func(s slot, position uint32) bool
+	evict    func(s spot, position uint32) bool
 
 	window, main list
 	windowHead   uint64 // oldest
@@ -163,7 +162,7 @@ func (c *Cache[K, V]) now16() uint32 { return c.tickNow.Load() }
 // noteAccess notes a hit on an entry that its caller's section or lock protects.
 func (c *Cache[K, V]) noteAccess(word *atomic.Uint32) {
 	if x := word.Load(); x&policyLive != 0 && x&policyQuietMask&^policyDeadline != c.quiet.Load() {
-		publish32(word, touched(x, c.now16(), c.fade))
+		publish32(word, touched(x, c.now16(), fadeTicks))
 	}
 }
 
@@ -198,6 +197,9 @@ func (l *list) init(items int) {
 // power of two.
 func (l *list) size() uint64 { return uint64(len(l.chunks)) << l.shift }
 
+// wrap is the item that a position in a ring without end stands for.
+func (l *list) wrap(i uint64) uint64 { return i & (l.size() - 1) }
+
 // at is an item, or nil if its chunk has not been made or is gone. Anyone.
 func (l *list) at(i uint64) *atomic.Uint64 {
 	if n := i >> l.shift; n < uint64(len(l.chunks)) {
@@ -231,10 +233,9 @@ func (l *list) release(i uint64) {
 	}
 }
 
-func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(slot, uint32) bool) {
+func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(spot, uint32) bool) {
 	p.table, p.capacity, p.evict = tables, capacity, evict
 	p.perTick = float64(capacity) / ticksPerTurn
-	p.fade = fadeTurns * ticksPerTurn
 	p.window.init(capacity)
 	p.main.init(capacity)
 	p.share = p.clampShare(windowStart * float64(capacity))
@@ -243,7 +244,7 @@ func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(sl
 
 const (
 	ticksPerTurn = 256
-	fadeTurns    = 32
+	fadeTicks    = 32 * ticksPerTurn
 
 	windowStart = 0.10
 	windowLeast = 0.02
@@ -281,44 +282,33 @@ func (p *policy) begin(workers []*worker) {
 	}
 }
 
-// tableOf is the table of a slot, or nil if it is gone.
-func (p *policy) tableOf(s slot) *table {
-	t := p.table.Load()
-	if t.number == s.table() {
-		return t
+// spotOf is the place that a slot names, or none if its table is gone.
+func (p *policy) spotOf(s slot) spot {
+	for t := p.table.Load(); t != nil && s != 0; t = t.old.Load() {
+		if t.number == s.table() {
+			return spot{t, s.bucket(), s.place()}
+		}
 	}
-	if t = t.old.Load(); t != nil && t.number == s.table() {
-		return t
-	}
-	return nil
+	return spot{}
 }
 
 // An entry is an item as the pass sees it.
 type entry struct {
+	spot
 	item uint64
-	t    *table
-	s    slot
 	x    uint32 // position word
 }
 
-func (e *entry) low() uint32          { return uint32(e.item >> 32) }
-func (e *entry) word() *atomic.Uint32 { return e.t.at(e.s.bucket()).word(e.s.place()) }
-func (e *entry) position() *atomic.Uint32 {
-	return e.t.position(e.s.bucket(), e.s.place())
-}
-func (e *entry) home() uint64 { return e.t.back(e.s.bucket(), distanceOf(e.x)) }
+func (e *entry) low() uint32  { return uint32(e.item >> 32) }
+func (e *entry) home() uint64 { return e.t.back(e.b, distanceOf(e.x)) }
 
 // read makes an entry of an item, if its position names the item (I2).
 func (p *policy) read(item uint64, region uint32, i uint64) (e entry, ok bool) {
-	s := slot(item)
-	if s == 0 {
+	s := p.spotOf(slot(item))
+	if !s.found() {
 		return e, false
 	}
-	t := p.tableOf(s)
-	if t == nil {
-		return e, false
-	}
-	e = entry{item, t, s, t.position(s.bucket(), s.place()).Load()}
+	e = entry{s, item, s.position().Load()}
 	return e, e.x&(positionMask|positionMain) == uint32(i+1)|region && e.word().Load()&policyLive != 0
 }
 
@@ -412,7 +402,7 @@ func (p *policy) toWindow(e *entry) bool {
 	if p.windowTail-p.windowHead >= p.window.size()-1<<p.window.shift {
 		p.compactWindow()
 	}
-	if !p.moveTo(e, 0, p.windowTail%p.window.size()) {
+	if !p.moveTo(e, 0, p.window.wrap(p.windowTail)) {
 		return false
 	}
 	p.windowTail++
@@ -427,11 +417,11 @@ func (p *policy) compactWindow() {
 	first, last := p.windowHead, p.windowTail
 	p.windowTail = first
 	for n := first; n != last; n++ {
-		i := n & (p.window.size() - 1)
+		i := p.window.wrap(n)
 		item := p.window.at(i)
 		for v := item.Load(); v != 0; v = item.Load() { // again, if it was renamed
 			e, ok := p.read(v, 0, i)
-			to := p.windowTail & (p.window.size() - 1)
+			to := p.window.wrap(p.windowTail)
 			switch {
 			case !ok:
 				if item.CompareAndSwap(v, 0) {
@@ -489,16 +479,16 @@ func (p *policy) inMain(e *entry, at uint64) bool {
 }
 
 // inserted notes a new entry.
-func (p *policy) inserted(s slot, low uint32) {
-	t := p.tableOf(s)
-	if t == nil || !hasTag(t.at(s.bucket()).head.Load(), s.place()) {
+func (p *policy) inserted(record slot, low uint32) {
+	s := p.spotOf(record)
+	if !s.found() || !hasTag(s.bucket().head.Load(), s.i) {
 		return
 	}
-	e := entry{uint64(low)<<32 | uint64(s), t, s, t.position(s.bucket(), s.place()).Load()}
+	e := entry{s, uint64(low)<<32 | uint64(record), s.position().Load()}
 	if listed(e.x) || e.word().Load()&policyLive == 0 {
 		return
 	}
-	if ghost, ok := t.aside[e.home()].ghosts.take(low); ok && p.comeBack(&e, ghost) {
+	if ghost, ok := s.t.aside[e.home()].ghosts.take(low); ok && p.comeBack(&e, ghost) {
 		return
 	}
 	if !p.toWindow(&e) {
@@ -512,7 +502,7 @@ func (p *policy) comeBack(e *entry, ghost uint32) bool {
 	age := ghostAge(ghost, p.now)
 	seen := e.word().Load()
 	word := seen
-	freq := min(effective(ghostFrequency(ghost), age, p.fade)+max(freqOf(word), 1), maxFreq)
+	freq := min(effective(ghostFrequency(ghost), age, fadeTicks)+max(freqOf(word), 1), maxFreq)
 	word = word&^(maxFreq<<freqShift) | freq<<freqShift
 	evictions := float64(age) * p.perTick
 	edge := nearEdge * float64(p.capacity)
@@ -551,13 +541,12 @@ func (p *policy) victim() (e entry, at uint64, ok bool) {
 			p.mainHand = 0
 		}
 		at = p.mainHand
-		if p.spare(p.main.at(at).Load()) {
-			item := p.main.at(at)
-			v := item.Load()
+		item := p.main.at(at)
+		if v := item.Load(); p.spare(v) {
 			if e, ok = p.read(v, positionMain, at); ok {
 				return e, at, true
 			}
-			if v != 0 && item.CompareAndSwap(v, 0) { // (I2)
+			if item.CompareAndSwap(v, 0) { // (I2)
 				p.mainLen--
 			}
 		}
@@ -570,15 +559,11 @@ func (p *policy) victim() (e entry, at uint64, ok bool) {
 // and reports whether the entry may have to go. That it is still there is looked
 // at only then.
 func (p *policy) spare(item uint64) bool {
-	s := slot(item)
-	if s == 0 {
+	s := p.spotOf(slot(item))
+	if !s.found() {
 		return false
 	}
-	t := p.tableOf(s)
-	if t == nil {
-		return false
-	}
-	word := t.at(s.bucket()).word(s.place())
+	word := s.word()
 	x := word.Load()
 	if x&policyLive == 0 || rankOf(x) == 0 {
 		return x&policyLive != 0
@@ -633,7 +618,7 @@ func (p *policy) passOver(contest bool) bool {
 // names the item, which is empty: the caller lists it elsewhere, or drops it.
 func (p *policy) oldest() (e entry, ok bool) {
 	for p.windowHead != p.windowTail {
-		i := p.windowHead & (p.window.size() - 1)
+		i := p.window.wrap(p.windowHead)
 		item := p.window.at(i)
 		v := item.Load()
 		e, ok = p.read(v, 0, i)
@@ -655,7 +640,7 @@ func (p *policy) oldest() (e entry, ok bool) {
 // wins decides a contest of the window's oldest against main's victim.
 func (p *policy) wins(s, v uint32) bool {
 	ageS, ageV := ageOf(s, p.now), ageOf(v, p.now)
-	effS, effV := effective(freqOf(s), ageS, p.fade), effective(freqOf(v), ageV, p.fade)
+	effS, effV := effective(freqOf(s), ageS, fadeTicks), effective(freqOf(v), ageV, fadeTicks)
 	if effS > effV {
 		return true
 	}
@@ -666,7 +651,7 @@ func (p *policy) wins(s, v uint32) bool {
 // drop evicts an entry and remembers it.
 func (p *policy) drop(e *entry, kind uint32) bool {
 	word := e.word().Load()
-	if !p.evict(e.s, e.x) {
+	if !p.evict(e.spot, e.x) {
 		return false
 	}
 	p.seq++
@@ -676,7 +661,7 @@ func (p *policy) drop(e *entry, kind uint32) bool {
 		stamp = p.now
 		p.fromMain++
 	}
-	freq := effective(freqOf(word), ageOf(word, p.now), p.fade)
+	freq := effective(freqOf(word), ageOf(word, p.now), fadeTicks)
 	e.t.aside[e.home()].ghosts.put(e.low(), kind, freq, stamp, p.now)
 	p.adapt()
 	return true
@@ -706,7 +691,7 @@ func (p *policy) warm(n int) {
 	sum := uint32(0)
 	for i := range uint64(n) {
 		if at := p.windowHead + i; at < p.windowTail {
-			if s := slot(p.window.at(at & (p.window.size() - 1)).Load()); s != 0 && s.table() == t.number {
+			if s := slot(p.window.at(p.window.wrap(at)).Load()); s != 0 && s.table() == t.number {
 				sum += t.at(s.bucket()).word(s.place()).Load() + t.position(s.bucket(), s.place()).Load()
 			}
 		}

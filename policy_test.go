@@ -253,7 +253,7 @@ func TestList(t *testing.T) {
 // Guards wins.
 func TestContest(t *testing.T) {
 	const now = 1<<16 + 100 // stamps above 100 are of the turn before
-	p := policy{now: now, fade: 8192}
+	p := policy{now: now}
 	for _, test := range []struct {
 		what string
 		s, v uint32
@@ -504,7 +504,7 @@ func TestCompactWindow(t *testing.T) {
 		for n := p.windowHead; n != p.windowTail; n++ {
 			item := p.window.at(n % p.window.size())
 			if s := slot(item.Load()); s != 0 {
-				order = append(order, placeAt[int, int](spot{p.tableOf(s), s.bucket(), s.place()}).key)
+				order = append(order, placeAt[int, int](p.spotOf(s)).key)
 			}
 		}
 		var want []int
@@ -655,7 +655,7 @@ func TestReplacementKeepsPlace(t *testing.T) {
 			if got := after.position().Load(); got&list != x&list {
 				t.Fatalf("key %d: position %#x, want %#x", k, got, x)
 			}
-			if got, want := after.word().Load(), touched(word, c.now16(), c.fade); got != want {
+			if got, want := after.word().Load(), touched(word, c.now16(), fadeTicks); got != want {
 				t.Fatalf("key %d: word %#x, want %#x", k, got, want)
 			}
 		}

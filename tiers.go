@@ -243,6 +243,16 @@ func (t *table) tryLock(n uint64, spins int) (hold, bool) {
 	return hold{}, false
 }
 
+// alsoLock gives the hold of bucket n, where home's is held: home's own, or that of
+// a neighbour, which it locks into other.
+func (t *table) alsoLock(home, other *hold, n uint64) (at *hold, ok bool) {
+	if n == home.n {
+		return home, true
+	}
+	*other, ok = t.tryLock(n, lockSpins)
+	return other, ok
+}
+
 // publish makes the changes visible to all and keeps the lock. It is a full
 // barrier (XCHG on amd64).
 func (h *hold) publish() { h.b.head.Store(h.head) }
@@ -347,12 +357,12 @@ func (c *Cache[K, V]) lookTier(w *worker, tier *tier, t *table, hash uint64, key
 // promote puts an entry that is read again into T2, and one of the highest rank
 // into T1, if the place still holds an entry. The pass lock is held.
 func (c *Cache[K, V]) promote(low uint32, s slot) {
-	t := c.policy.tableOf(s)
-	if t == nil || !hasTag(t.at(s.bucket()).head.Load(), s.place()) {
+	at := c.policy.spotOf(s)
+	if !at.found() || !hasTag(at.bucket().head.Load(), at.i) {
 		return
 	}
 	c.t2.promote(low, s)
-	if rankOf(t.at(s.bucket()).word(s.place()).Load()) == maxRank {
+	if rankOf(at.word().Load()) == maxRank {
 		c.t1.promote(low, s)
 	}
 }

@@ -202,7 +202,7 @@ func (c *Cache[K, V]) trySet(w *worker, hash uint64, key K, value V, deadline in
 	case deadline != noDeadline && t.deadlineChunkOf(s.index()) == nil:
 		result = outcomeNeedsDeadlines
 	case resident:
-		word := touched(old.word().Load(), c.now16(), c.fade)&^policyDeadline | policyLive
+		word := touched(old.word().Load(), c.now16(), fadeTicks)&^policyDeadline | policyLive
 		c.fill(s, &home, hash, key, value, deadline, word)
 		if !c.replace(w, &home, &at, old, s, hash) {
 			result = outcomeLocked
@@ -362,17 +362,13 @@ func (c *Cache[K, V]) announce(w *worker, s spot, hash uint64) {
 // new key (rule 8). It reports false, with nothing done, if it cannot get the old
 // place's bucket.
 func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, hash uint64) bool {
-	oldAt := home
-	switch old.b {
-	case home.n:
-	case at.n:
-		oldAt = at
-	default:
-		h, ok := s.t.tryLock(old.b, lockSpins)
-		if !ok {
+	var other hold
+	oldAt := at
+	if old.b != at.n || old.b == home.n {
+		var ok bool
+		if oldAt, ok = s.t.alsoLock(home, &other, old.b); !ok {
 			return false
 		}
-		oldAt = &h
 	}
 	listed := c.policy.rename(old, s)
 	same := oldAt.n == s.b
@@ -449,14 +445,11 @@ func (c *Cache[K, V]) removeAt(w *worker, s spot, expected uint32, now int64) bo
 	if !ok {
 		return false
 	}
-	at := &home
-	if s.b != n {
-		h, ok := s.t.tryLock(s.b, lockSpins)
-		if !ok {
-			home.unlock()
-			return false
-		}
-		at = &h
+	var other hold
+	at, ok := s.t.alsoLock(&home, &other, s.b)
+	if !ok {
+		home.unlock()
+		return false
 	}
 	x := s.position().Load()
 	if !hasTag(at.head, s.i) || s.t.back(s.b, distanceOf(x)) != n || expected != anyPosition && x != expected ||
@@ -636,7 +629,7 @@ func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) bool {
 		b := t.near(home, d)
 		for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
 			s := spot{t, b, position(m)}
-			if u := usage(s.word().Load(), now, c.fade); u < best {
+			if u := usage(s.word().Load(), now, fadeTicks); u < best {
 				lowest, best = s, u
 			}
 		}
@@ -644,13 +637,7 @@ func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) bool {
 	if !lowest.found() {
 		return false
 	}
-	w := c.enter()
-	ok := c.removeAt(w, lowest, anyPosition, 0)
-	if ok {
-		w.counts.evictions.add(1)
-	}
-	w.leave()
-	return ok
+	return c.evictAt(lowest, anyPosition)
 }
 
 // makePlace makes a free place near the home of a hash where retired places and
@@ -728,16 +715,13 @@ func (c *Cache[K, V]) remove(hash uint64, key K) (bool, int64) {
 			w.leave()
 			return false, noDeadline
 		}
-		at := &home
-		if s.b != home.n {
-			h, ok := t.tryLock(s.b, lockSpins)
-			if !ok {
-				home.unlock()
-				w.leave()
-				runtime.Gosched()
-				continue
-			}
-			at = &h
+		var other hold
+		at, ok := t.alsoLock(&home, &other, s.b)
+		if !ok {
+			home.unlock()
+			w.leave()
+			runtime.Gosched()
+			continue
 		}
 		deadline := t.deadline(s.index())
 		c.policy.forget(w, s)
