@@ -120,20 +120,24 @@ type table struct {
 	number uint32
 	keep   any // the block, for the collector's type information
 
-	aside     []aside                         // by bucket
-	hashes    []uint64                        // by index; only in a table that will be outgrown
-	deadlines []atomic.Pointer[deadlineChunk] // by index, in chunks
-	lives     []atomic.Uint32                 // by index; debug builds count the lives of a place
+	aside     []aside              // by bucket
+	hashes    []uint64             // by index; only in a table that will be outgrown
+	deadlines column[atomic.Int64] // by index, as are these
+	limits    column[atomic.Int64]
+	reloads   column[atomic.Int64]
+	weights   column[atomic.Uint32]
+	events    []atomic.Int64  // by chunk: when the sweep has something to do; 0: never
+	lives     []atomic.Uint32 // by index; debug builds count the lives of a place
 
 	old    atomic.Pointer[table] // the table that this one replaces, until it is empty
-	timed  atomic.Bool           // all chunks of deadlines have been made
+	timed  atomic.Bool           // all chunks of columns have been made
 	fenced atomic.Bool           // the barrier before the first move has been made
 	moved  atomic.Uint64         // homes that have been moved out of this table
 	cursor atomic.Uint64         // next home to be moved
 }
 
 // newTable makes a table. It allocates, and is not called pinned.
-func newTable[K comparable, V any](homes uint64, number uint32, outgrown bool) *table {
+func newTable[K comparable, V any](homes uint64, number uint32, outgrown bool, columns columns) *table {
 	spare := uint64(0)
 	if unsafe.Sizeof(bucket[K, V]{}) <= lineBytes {
 		spare = 2 // prefetch reads behind the last one
@@ -141,14 +145,24 @@ func newTable[K comparable, V any](homes uint64, number uint32, outgrown bool) *
 	b := make([]bucket[K, V], homes, homes+spare)
 	places := homes * bucketPlaces
 	t := &table{
-		base:      unsafe.Pointer(unsafe.SliceData(b)),
-		homes:     homes,
-		offset:    steps(homes),
-		stride:    unsafe.Sizeof(b[0]),
-		number:    number,
-		keep:      b,
-		aside:     make([]aside, homes),
-		deadlines: make([]atomic.Pointer[deadlineChunk], (places+deadlineChunkLen-1)/deadlineChunkLen),
+		base:   unsafe.Pointer(unsafe.SliceData(b)),
+		homes:  homes,
+		offset: steps(homes),
+		stride: unsafe.Sizeof(b[0]),
+		number: number,
+		keep:   b,
+		aside:  make([]aside, homes),
+		events: make([]atomic.Int64, chunksOf(places)),
+	}
+	t.deadlines.init(places)
+	if columns.limits {
+		t.limits.init(places)
+	}
+	if columns.reloads {
+		t.reloads.init(places)
+	}
+	if columns.weights {
+		t.weights.init(places)
 	}
 	if outgrown {
 		t.hashes = make([]uint64, places)
@@ -165,8 +179,14 @@ func newTable[K comparable, V any](homes uint64, number uint32, outgrown bool) *
 // is one line of memory.
 type aside struct {
 	position [bucketPlaces]atomic.Uint32
-	_        [2]uint32
+	fills    atomic.Uint32 // entries ever put into the bucket: two of one place differ
+	_        uint32
 	ghosts   ghosts // of a table of full size
+}
+
+// columns are what the configuration asks for beside the deadlines.
+type columns struct {
+	limits, reloads, weights bool
 }
 
 // position is the position word of a place (policy.go).

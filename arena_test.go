@@ -76,7 +76,7 @@ func TestStepsLeadBack(t *testing.T) {
 
 // Guards the arithmetic of at and bucketAt, and of homeOf at its ends.
 func TestBucketAddresses(t *testing.T) {
-	tb := newTable[uint64, [3]uint64](37, 0, false)
+	tb := newTable[uint64, [3]uint64](37, 0, false, columns{})
 	size := unsafe.Sizeof(bucket[uint64, [3]uint64]{})
 	for b := range tb.homes {
 		want := uintptr(tb.base) + uintptr(b)*size

@@ -37,8 +37,8 @@ func invariants[K comparable, V any](t testing.TB, c *Cache[K, V]) {
 	for c.running.Load() != 0 || c.timer != nil && c.awake.Load() != 0 && !c.closed.Load() {
 		if time.Since(begin) > 20*time.Second {
 			tb := c.table.Load()
-			t.Fatalf("the daemon does not come to rest: running %d, limbo %d, wipeAll %v, next %d, growing %v, clock wanted %v",
-				c.running.Load(), c.limboLen.Load(), c.wipeAll.Load(), c.wipeNext, tb.old.Load() != nil, c.clockWanted.Load())
+			t.Fatalf("the daemon does not come to rest: running %d, limbo %d, wipeAll %v, next %d, growing %v",
+				c.running.Load(), c.limboLen.Load(), c.wipeAll.Load(), c.wipeNext, tb.old.Load() != nil)
 		}
 		runtime.Gosched()
 	}
@@ -55,8 +55,8 @@ func invariants[K comparable, V any](t testing.TB, c *Cache[K, V]) {
 	if c.Len() != entries {
 		t.Fatalf("Len is %d, the index has %d", c.Len(), entries)
 	}
-	if permits+entries != c.capacity {
-		t.Fatalf("%d permits and %d entries, want %d together", permits, entries, c.capacity)
+	if permits+entries != c.Capacity() {
+		t.Fatalf("%d permits and %d entries, want %d together", permits, entries, c.Capacity())
 	}
 	p := &c.policy
 	p.begin(*c.workers.all.Load())
@@ -75,8 +75,8 @@ func invariants[K comparable, V any](t testing.TB, c *Cache[K, V]) {
 		t.Fatalf("window and main have %d and %d items, and count %d and %d",
 			window, named-window, p.lenWindow(), p.lenMain())
 	}
-	if len(items) != entries && c.Stats().DroppedInserts == 0 {
-		t.Fatalf("%d entries are listed, of %d", len(items), entries)
+	if pinned := auditWeights(t, c); len(items)+pinned != entries && c.Stats().DroppedInserts == 0 {
+		t.Fatalf("%d entries are listed and %d pinned, of %d", len(items), pinned, entries)
 	}
 }
 
@@ -89,6 +89,11 @@ func auditTable[K comparable, V any](t testing.TB, c *Cache[K, V], tb *table, it
 		head := tb.at(b).head.Load()
 		if head&headLock != 0 {
 			t.Fatalf("bucket %d is locked", b)
+		}
+		for m := empty(head); m != 0; m &= m - 1 {
+			if i := position(m); isDue(head, i) {
+				t.Fatalf("bucket %d place %d is due and empty", b, i)
+			}
 		}
 		for m := live(head); m != 0; m &= m - 1 {
 			entries++
@@ -108,6 +113,7 @@ func auditTable[K comparable, V any](t testing.TB, c *Cache[K, V], tb *table, it
 					t.Fatalf("bucket %d place %d, distance %d: not where its key belongs, bucket %d", b, s.i, d, tb.homeOf(hash))
 				}
 			}
+			auditTimes(t, c, s, isDue(head, s.i))
 			if listed(x) {
 				i := itemIndex(x)
 				if x&positionMain != 0 {
@@ -126,6 +132,45 @@ func auditTable[K comparable, V any](t testing.TB, c *Cache[K, V], tb *table, it
 		}
 	}
 	return entries
+}
+
+// auditTimes checks that an entry that is not due has time (expiry.go I3), and that the
+// sweep will come by.
+func auditTimes[K comparable, V any](t testing.TB, c *Cache[K, V], s spot, due bool) {
+	t.Helper()
+	d := s.t.deadline(s.index())
+	if d == noDeadline {
+		return
+	}
+	if !due && eventOf(d, 0, true) < c.now()+int64(dueMargin/2) {
+		t.Fatalf("%x has %v left, and is not due", s.slot(), time.Duration(d-c.now()))
+	}
+	if event, want := s.t.events[s.index()/chunkPlaces].Load(), eventOf(d, 0, due); want != farFuture && (event == 0 || event > want) {
+		t.Fatalf("%x has an event at %d, its chunk at %d", s.slot(), want, event)
+	}
+}
+
+// auditWeights checks the sum of the weights, and counts the entries that are pinned.
+func auditWeights[K comparable, V any](t testing.TB, c *Cache[K, V]) (pinned int) {
+	t.Helper()
+	if c.weigher == nil {
+		return 0
+	}
+	sum := uint64(0)
+	for tb := c.table.Load(); tb != nil; tb = tb.old.Load() {
+		for b := range tb.homes {
+			for m := live(tb.at(b).head.Load()); m != 0; m &= m - 1 {
+				weight := tb.weights.at(index(b, position(m))).Load()
+				if sum += uint64(weight); weight == 0 {
+					pinned++
+				}
+			}
+		}
+	}
+	if sum != c.Weight() || sum > uint64(c.maxWeight.Load()) {
+		t.Fatalf("the weights sum to %d, Weight is %d, the limit %d", sum, c.Weight(), c.maxWeight.Load())
+	}
+	return pinned
 }
 
 // auditItem checks one item of a list, and counts it if it is not empty.

@@ -1,6 +1,7 @@
 package dualcache
 
 import (
+	"math/bits"
 	"reflect"
 	"sync/atomic"
 	"time"
@@ -24,40 +25,49 @@ type Cache[K comparable, V any] struct {
 	fenced    bool // readers publish by atomic stores (qsbr.go)
 	tiered    bool // readers look at T1 and T2
 	pointers  bool // K or V refer to memory
+	bare      bool // a Set needs neither clock nor callbacks
 	workers   registry
 	table     atomic.Pointer[table]
-	quiet     atomic.Uint32 // the policy word of an entry that has nothing to tell
-	tickNow   atomic.Uint32 // the policy's time
+	quiet     atomic.Uint32                   // the policy word of an entry that has nothing to tell
+	tickNow   atomic.Uint32                   // the policy's time
+	lockless  atomic.Bool                     // words may be stored in place without a lock
+	timed     atomic.Bool                     // there has been a deadline
+	loads     atomic.Pointer[[]atomic.Uint64] // see load.go; nil before the first
 	t1, t2    tier
 
-	capacity   int
+	expiring[K, V]
+	loading[K, V]
+	weigher    func(K, V) uint32
+	listener   *listener[K, V] // nil: nobody wants to know
+	columns    columns
+	capacity   int    // the largest there may be
+	mostWeight uint64 // the same
 	homes      uint64 // of a full cache
 	load       uint64 // tenths of an entry for each home
-	ttl        time.Duration
-	born       time.Time
-	batch      int // entries that a pass evicts at once for a writer
-	drainAt    int // insert records of a worker that are worth a pass
-	lowWater   int64
+	drainAt    int    // insert records of a worker that are worth a pass
 	graceAfter uint64 // evictions that are worth a grace period
 	poll       time.Duration
 	flush      uint32
 	timer      *time.Timer // nil if headless
 	signal     chan struct{}
+	batch      atomic.Int64 // entries that a pass evicts at once for a writer
+	lowWater   atomic.Int64 // permits below which room is made ahead of need
+	size       atomic.Int64 // the capacity at present
+	maxWeight  atomic.Int64
 	closed     atomic.Bool
-	timed      atomic.Bool  // there has been a deadline
-	coarse     atomic.Int64 // published time, or farFuture
 	awake      atomic.Uint32
 	crowded    atomic.Bool // the cache has been full since it was made or cleared
 
 	_       cachePad
 	permits atomic.Int64 // inserts that may be done, less those that workers hold
 	_       cachePad
+	room    atomic.Int64 // weight that may be added, less what is reserved
+	_       cachePad
 
 	// The pass lock guards what follows, up to the next comment.
 	passLock   atomic.Uint32
 	policy     policy
 	lastSweep  int64
-	idleTicks  int
 	sinceGrace uint64
 	limbo      []slot // retired places to be wiped
 	wipeNext   uint64 // homes that the walk of wipe has still to visit
@@ -71,9 +81,9 @@ type Cache[K comparable, V any] struct {
 	retiredSeen  atomic.Uint64
 	pending      atomic.Uint32 // see freeByHand
 	growing      atomic.Uint32
+	crowdSpare   atomic.Pointer[removal[K, V]] // see crowdOut
 	grace        grace
 	running      atomic.Int32 // daemon ticks in progress
-	clockWanted  atomic.Bool
 	gracePeriods atomic.Uint64
 	passes       atomic.Uint64
 }
@@ -106,7 +116,8 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 		return c.getSlow(w, hash, key)
 	}
 	t := c.table.Load()
-	b := bucketAt[K, V](t, t.homeOf(hash))
+	n := t.homeOf(hash)
+	b := bucketAt[K, V](t, n)
 	publishAddress(&w.hazard, uintptr(unsafe.Pointer(b))) // protect: plain says how
 	head := b.head.Load()
 	for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
@@ -115,8 +126,11 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 		if p.key != key {
 			continue
 		}
-		if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() && !c.noteQuickly(b.word(i), x) {
+		if isDue(head, i) {
 			return c.getSlow(w, hash, key)
+		}
+		if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() {
+			c.note(b.word(i), x)
 		}
 		value = c.loadValue(p)
 		w.counts.hits.add(1)
@@ -125,40 +139,61 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	}
 	// The second look at head comes after that at old: what was moved here until the
 	// older table was gone is here now (grow.go I1).
-	if head>>marksShift != 0 || t.old.Load() != nil || b.head.Load() != head || c.table.Load() != t {
-		return c.getSlow(w, hash, key)
+	if head&(headMoved|marksMask<<marksShift) != 0 || t.old.Load() != nil || (b.head.Load()^head)&^headLock != 0 || c.table.Load() != t {
+		return c.getNear(w, t, n, head, hash, key)
 	}
 	w.counts.misses.add(1)
 	w.leave()
 	return value, false
 }
 
-// noteQuickly notes a hit on an entry without a deadline, and reports whether it
-// is one.
-func (c *Cache[K, V]) noteQuickly(word *atomic.Uint32, x uint32) bool {
-	if x&(policyLive|policyDeadline) != policyLive {
-		return false
+// getNear is Get where entries of the home lie next door. Entered pinned.
+func (c *Cache[K, V]) getNear(w *worker, t *table, n, head, hash uint64, key K) (value V, ok bool) {
+	for m := head >> marksShift & marksMask; m != 0; m &= m - 1 {
+		b := bucketAt[K, V](t, t.near(n, bits.TrailingZeros64(m)+1))
+		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b)))
+		head := b.head.Load()
+		for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
+			i := position(m)
+			p := b.place(i)
+			if p.key != key || isDue(head, i) {
+				continue
+			}
+			if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() {
+				c.note(b.word(i), x)
+			}
+			value = c.loadValue(p)
+			w.counts.hits.add(1)
+			w.leave()
+			return value, true
+		}
 	}
-	publish32(word, touched(x, c.now16(), fadeTicks))
-	return true
+	return c.getSlow(w, hash, key)
+}
+
+// note notes a hit on a protected entry whose word was x. (A place that has been
+// taken out meanwhile holds a stamp.)
+func (c *Cache[K, V]) note(word *atomic.Uint32, x uint32) {
+	if x&policyLive != 0 {
+		publish32(word, touched(x, c.now16(), fadeTicks))
+	}
 }
 
 // getSlow is Get where tiers are consulted or readers publish by atomic stores,
-// where entries of this home lie next door, where the table grows, and where the
-// policy is told or a deadline looked at. Entered pinned.
+// where the table grows, and where the clock decides. Entered pinned.
 func (c *Cache[K, V]) getSlow(w *worker, hash uint64, key K) (value V, ok bool) {
-	s, from := c.find(w, hash, key, false)
+	s, how := c.find(w, hash, key, false)
 	if !s.found() {
 		w.counts.misses.add(1)
 		w.leave()
 		return value, false
 	}
-	if d := s.t.deadline(s.index()); d != noDeadline && !c.surelyLive(d) {
+	if how.due() {
 		w.leave()
-		return c.getTimed(hash, key)
+		return c.getDue(hash, key)
 	}
 	value = c.loadAt(w, s)
-	wake := c.noteHit(w, hash, s, from)
+	wake := c.noteHit(w, hash, s, how)
 	w.counts.hits.add(1)
 	w.leave()
 	if wake {
@@ -167,32 +202,57 @@ func (c *Cache[K, V]) getSlow(w *worker, hash uint64, key K) (value V, ok bool) 
 	return value, true
 }
 
-// getTimed is Get by the real clock.
-func (c *Cache[K, V]) getTimed(hash uint64, key K) (value V, ok bool) {
-	if !c.clockWanted.Load() {
-		c.clockWanted.Store(true)
-	}
-	c.wake()
+// getDue is Get by the clock. Not pinned.
+func (c *Cache[K, V]) getDue(hash uint64, key K) (value V, ok bool) {
 	now := c.now()
 	w := c.enter()
-	s, from := c.find(w, hash, key, false)
-	if ok = s.found() && !s.t.expired(s.index(), now); ok {
-		value = c.loadAt(w, s)
-		c.noteHit(w, hash, s, from)
-		w.counts.hits.add(1)
-	} else {
+	s, how := c.find(w, hash, key, c.idle > 0)
+	if !s.found() || !hasValue(s.t.deadline(s.index()), now) {
 		w.counts.misses.add(1)
+		w.leave()
+		return value, false
 	}
+	value = c.loadAt(w, s)
+	wake := c.noteHit(w, hash, s, how)
+	if c.idle > 0 {
+		c.postpone(s, now)
+	}
+	reload := c.reloadTime > 0 && c.claimReload(s, now)
+	w.counts.hits.add(1)
 	w.leave()
-	return value, ok
+	if wake {
+		c.wake()
+	}
+	if reload {
+		c.reload(hash, key)
+	}
+	return value, true
+}
+
+// postpone moves the deadline of an entry that is read. The section is one that may
+// store (qsbr.go), so that the entry is not moved meanwhile. Small steps are not
+// worth a write to a line that others read.
+func (c *Cache[K, V]) postpone(s spot, now int64) {
+	i := s.index()
+	at := s.t.deadlines.at(i)
+	if at == nil {
+		return
+	}
+	old, to := at.Load(), after(now, c.idle)
+	if limit := s.t.limits.at(i); limit != nil && limit.Load() != 0 {
+		to = min(to, limit.Load())
+	}
+	if hasValue(old, now) && to-old >= c.grain {
+		at.CompareAndSwap(old, to)
+	}
 }
 
 // noteHit tells the policy of a hit on a protected entry, and, where there are
 // tiers and it was not found in the first, the pass, which promotes. It reports
 // whether the daemon must be woken for that.
-func (c *Cache[K, V]) noteHit(w *worker, hash uint64, s spot, from tierNumber) (wake bool) {
+func (c *Cache[K, V]) noteHit(w *worker, hash uint64, s spot, how manner) (wake bool) {
 	c.noteAccess(s.word())
-	switch from {
+	switch how.tier() {
 	case inT1:
 		w.counts.hitsT1.add(1)
 		return false
@@ -279,6 +339,67 @@ func (c *Cache[K, V]) store(n *place[K, V], value V) {
 	}
 }
 
+// compareAndSwap is store, if the value is still the one that was read.
+func (c *Cache[K, V]) compareAndSwap(n *place[K, V], was *identity[V], value V) bool {
+	p := unsafe.Pointer(&n.value)
+	switch {
+	case c.valueKind == valuePointer && unsafe.Sizeof(value) == unsafe.Sizeof(uintptr(0)):
+		return atomic.CompareAndSwapPointer((*unsafe.Pointer)(p), *(*unsafe.Pointer)(unsafe.Pointer(&was.value)), *(*unsafe.Pointer)(unsafe.Pointer(&value)))
+	case unsafe.Sizeof(value) == 8:
+		return atomic.CompareAndSwapUint64((*uint64)(p), was.word, *(*uint64)(unsafe.Pointer(&value)))
+	case unsafe.Sizeof(value) == 4:
+		return atomic.CompareAndSwapUint32((*uint32)(p), uint32(was.word), *(*uint32)(unsafe.Pointer(&value)))
+	}
+	return false
+}
+
+// An identity tells the value that was read from every other that its key has had
+// since. A word is told by itself: who stores it again makes no difference. Other
+// values do not change in their place, so the place and the number of entries that
+// its bucket has had tell one from the next.
+type identity[V any] struct {
+	value V
+	word  uint64
+	at    spot
+	fills uint32
+}
+
+// identify takes the value and the identity of a protected entry.
+func (c *Cache[K, V]) identify(s spot) (id identity[V]) {
+	n := placeAt[K, V](s)
+	id.at, id.fills = s, s.t.aside[s.b].fills.Load()
+	if c.valueKind == valueWord {
+		id.word = loadWord(n)
+		if unsafe.Sizeof(id.value) == 8 {
+			id.value = *(*V)(unsafe.Pointer(&id.word))
+		} else if unsafe.Sizeof(id.value) == 4 {
+			x := uint32(id.word)
+			id.value = *(*V)(unsafe.Pointer(&x))
+		}
+		return id
+	}
+	id.value = c.loadValue(n)
+	return id
+}
+
+func loadWord[K comparable, V any](n *place[K, V]) uint64 {
+	if unsafe.Sizeof(n.value) == 8 {
+		return atomic.LoadUint64((*uint64)(unsafe.Pointer(&n.value)))
+	}
+	return uint64(atomic.LoadUint32((*uint32)(unsafe.Pointer(&n.value))))
+}
+
+// same reports whether an entry has the value that was read, under its home's lock.
+func (c *Cache[K, V]) same(s spot, id *identity[V]) bool {
+	switch {
+	case c.valueKind == valueWord:
+		return loadWord(placeAt[K, V](s)) == id.word
+	case c.valueKind == valuePointer && unsafe.Sizeof(id.value) == unsafe.Sizeof(uintptr(0)):
+		return atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&placeAt[K, V](s).value))) == *(*unsafe.Pointer)(unsafe.Pointer(&id.value))
+	}
+	return s == id.at && s.t.aside[s.b].fills.Load() == id.fills
+}
+
 // Set gives key a value, for as long as Config.TTL says. The value is visible
 // to every goroutine when Set returns; another entry may have been evicted for
 // it. Set does not wait for the daemon or for readers, and allocates nothing
@@ -286,33 +407,43 @@ func (c *Cache[K, V]) store(n *place[K, V], value V) {
 //
 // A refusal (see Stats.Refusals and G2) removes the older value of the key.
 func (c *Cache[K, V]) Set(key K, value V) {
-	if c.ttl > 0 {
-		c.set(key, value, c.deadlineAfter(c.ttl))
+	if c.bare {
+		c.setBare(c.hash(key), key, value)
 		return
 	}
-	c.set(key, value, noDeadline)
+	c.setFor(key, value, 0, false)
 }
 
-// SetWithTTL is Set with a time to live of its own. The entry is absent for
-// every operation that begins ttl or more after SetWithTTL returned; zero means
-// that it never expires, and a negative ttl removes the key. All positive
-// durations are legal.
+// SetWithTTL is Set with a time to live of its own, in place of Config.TTL and
+// Config.Expiry. The entry is absent for every operation that begins ttl or more after
+// SetWithTTL returned; zero means that it does not expire by time since the Set, and
+// a negative ttl removes the key. All positive durations are legal.
 func (c *Cache[K, V]) SetWithTTL(key K, value V, ttl time.Duration) {
-	switch {
-	case ttl > 0:
-		c.set(key, value, c.deadlineAfter(ttl))
-	case ttl == 0:
-		c.set(key, value, noDeadline)
-	default:
-		c.Delete(key)
+	c.setFor(key, value, ttl, true)
+}
+
+// setFor is Set with all that a configuration may ask for.
+func (c *Cache[K, V]) setFor(key K, value V, ttl time.Duration, own bool) {
+	u := change[K, V]{hash: c.hash(key), key: key, value: value}
+	if !c.prepare(&u, ttl, own) {
+		c.remove(u.hash, key, &leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed()})
+		return
 	}
+	c.apply(&u, true)
 }
 
 // Delete removes key, and reports whether it had a value that had not expired.
 func (c *Cache[K, V]) Delete(key K) bool {
-	hash := c.hash(key)
-	removed, deadline := c.remove(hash, key)
-	return removed && (deadline == noDeadline || deadline > c.now())
+	r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed()}
+	return c.remove(c.hash(key), key, &r) && r.cause == CauseDeleted && r.hadValue
+}
+
+// nowIfTimed is the clock, or 0 if there has been no deadline.
+func (c *Cache[K, V]) nowIfTimed() int64 {
+	if c.timed.Load() {
+		return c.now()
+	}
+	return 0
 }
 
 // Clear removes every entry. Each key's removal is atomic; the whole is not:
@@ -321,4 +452,4 @@ func (c *Cache[K, V]) Delete(key K) bool {
 func (c *Cache[K, V]) Clear() { c.clearAll() }
 
 // Capacity is the number of entries that the cache holds at most.
-func (c *Cache[K, V]) Capacity() int { return c.capacity }
+func (c *Cache[K, V]) Capacity() int { return int(c.size.Load()) }

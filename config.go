@@ -1,6 +1,7 @@
 package dualcache
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -29,6 +30,50 @@ type Config[K comparable, V any] struct {
 	// TTL is the time to live of an entry after Set: from then on it is
 	// absent. Zero means for ever.
 	TTL time.Duration
+
+	// ExpireAfterAccess is the time that an entry lives after it was set or last
+	// read; TTL, Expiry and SetWithTTL bound it further. Zero means that reads make
+	// no difference. A read that would move a deadline by less than a thousandth, or
+	// by less than a millisecond, does not. Every read asks the clock.
+	ExpireAfterAccess time.Duration
+
+	// Expiry gives each entry a time to live of its own, in place of TTL. Zero means
+	// for ever; if it is negative the value is not kept, and the older one is removed.
+	Expiry func(key K, value V) time.Duration
+
+	// RefreshAfter is the age from which on a read of an entry starts one reload by
+	// Loader in the background, and returns the present value at once. A reload that
+	// fails leaves it as it is; the next is tried after an eighth of RefreshAfter,
+	// then after twice that, and so on. Zero means never.
+	RefreshAfter time.Duration
+
+	// Loader is what GetOrLoad, Refresh and RefreshAfter load with.
+	Loader func(ctx context.Context, key K) (V, error)
+
+	// NegativeTTL is how long it is remembered that a loader returned ErrNotFound:
+	// GetOrLoad then returns ErrNotFound at once, and Get finds nothing. Such a key
+	// counts as an entry. Zero means not at all.
+	NegativeTTL time.Duration
+
+	// Weigher gives the weight of an entry, in units of its own, such as bytes. It is
+	// asked once for each Set. An entry of weight 0 is pinned: it is not evicted. One
+	// that is heavier than MaxWeight is refused; see Stats.Refusals.
+	Weigher func(key K, value V) uint32
+
+	// MaxWeight is the sum of the weights of all entries at most. It needs a Weigher.
+	// Capacity bounds their number all the same.
+	MaxWeight uint64
+
+	// OnRemoval is called once for each value that leaves the cache, or was refused,
+	// from one goroutine, in order for each key, some time after. It may call the
+	// cache. A panic in it is counted, and goes no further. If it is so slow that
+	// 65,536 calls are waiting, every Set and Delete pauses for a millisecond.
+	OnRemoval func(Removal[K, V])
+
+	// Clock is read in place of the system's, in tests. It must not go back. The
+	// daemon's timers are not driven by it: expired entries are absent at once, but
+	// are removed from memory by the next Tick, Sync or maintenance pass.
+	Clock func() time.Time
 
 	// PollInterval is how often a busy daemon looks for work. It is clamped
 	// to MinPollInterval and MaxPollInterval; zero means the former.
@@ -81,6 +126,20 @@ func (cfg *Config[K, V]) validate() error {
 	if cfg.TTL < 0 {
 		reject("TTL", cfg.TTL, "0 (never) or more")
 	}
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{{"ExpireAfterAccess", cfg.ExpireAfterAccess}, {"RefreshAfter", cfg.RefreshAfter}, {"NegativeTTL", cfg.NegativeTTL}} {
+		if d.value < 0 {
+			reject(d.field, d.value, "0 (never) or more")
+		}
+	}
+	if cfg.RefreshAfter > 0 && cfg.Loader == nil {
+		reject("RefreshAfter", cfg.RefreshAfter, "0, as there is no Config.Loader")
+	}
+	if (cfg.MaxWeight != 0) != (cfg.Weigher != nil) || cfg.MaxWeight > math.MaxInt64 {
+		reject("MaxWeight", cfg.MaxWeight, "1 to 9223372036854775807 with a Config.Weigher, and 0 without")
+	}
 	if cfg.PollInterval < 0 {
 		reject("PollInterval", cfg.PollInterval, "0 or more")
 	}
@@ -125,6 +184,7 @@ func NewHeadless[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], *Daemon[K
 	}
 	c := construct(cfg)
 	c.awake.Store(1)
+	c.eager = true // nobody marks entries as due between ticks
 	c.signal = make(chan struct{}, 1)
 	return c, &Daemon[K, V]{c}, nil
 }
@@ -135,15 +195,18 @@ func construct[K comparable, V any](cfg Config[K, V]) *Cache[K, V] {
 	var value V
 	c := &Cache[K, V]{
 		capacity:  cfg.Capacity,
-		ttl:       cfg.TTL,
-		born:      time.Now(),
 		poll:      min(max(cfg.PollInterval, MinPollInterval), MaxPollInterval),
 		flush:     uint32(max(cfg.FlushTicks, 1)),
 		valueKind: valueKindOf[K, V](),
 		pointers:  hasPointers(reflect.TypeOf(&key).Elem()) || hasPointers(reflect.TypeOf(&value).Elem()),
 	}
 	size := sizesFor(cfg.Capacity, runtime.GOMAXPROCS(0))
-	c.batch, c.lowWater, c.graceAfter = size.batch, size.lowWater, size.graceAfter
+	c.size.Store(int64(cfg.Capacity))
+	c.batch.Store(int64(size.batch))
+	c.lowWater.Store(size.lowWater)
+	c.graceAfter = size.graceAfter
+	c.configureTime(cfg)
+	c.configureCallbacks(cfg)
 	c.drainAt = min(size.inserts, 32)
 	c.fenced = cfg.Capacity < fencedBelow || !asymmetric()
 	c.hashing.init(cfg.Hasher)
@@ -161,12 +224,45 @@ func construct[K comparable, V any](cfg Config[K, V]) *Cache[K, V] {
 	placeSize := unsafe.Sizeof(place[K, V]{})
 	c.homes, c.load = homesFor(cfg.Capacity, placeSize), loadFor(placeSize)
 	first := firstTable(c.homes)
-	c.table.Store(newTable[K, V](first, 0, first < c.homes))
+	c.table.Store(newTable[K, V](first, 0, first < c.homes, c.columns))
 	c.permits.Store(int64(cfg.Capacity))
-	c.policy.init(&c.table, cfg.Capacity, c.evictAt)
+	c.policy.init(&c.table, cfg.Capacity, c.evictAt, c.isPinned)
 	c.quiet.Store(quietAt(0))
-	c.coarse.Store(farFuture)
 	return c
+}
+
+func (c *Cache[K, V]) configureTime(cfg Config[K, V]) {
+	c.born = time.Now()
+	if cfg.Clock != nil {
+		c.born = cfg.Clock()
+	}
+	c.ttl, c.idle, c.perEntry = cfg.TTL, cfg.ExpireAfterAccess, cfg.Expiry
+	c.grain = min(int64(time.Millisecond), int64(c.idle/1000))
+	c.reloadTime, c.clock = cfg.RefreshAfter, cfg.Clock
+	c.eager = c.clock != nil || c.idle > 0
+	c.columns.limits = c.idle > 0
+	c.columns.reloads = c.reloadTime > 0
+	if c.ttl > 0 || c.idle > 0 || c.reloadTime > 0 {
+		c.timed.Store(true)
+	}
+}
+
+func (c *Cache[K, V]) configureCallbacks(cfg Config[K, V]) {
+	c.loader, c.negativeTTL = cfg.Loader, cfg.NegativeTTL
+	if c.reloadTime > 0 {
+		c.ctx, c.cancel = context.WithCancel(context.Background())
+	}
+	if c.weigher = cfg.Weigher; c.weigher != nil {
+		c.columns.weights = true
+		c.mostWeight = cfg.MaxWeight
+		c.maxWeight.Store(int64(cfg.MaxWeight))
+		c.room.Store(int64(cfg.MaxWeight))
+	}
+	if cfg.OnRemoval != nil {
+		c.listener = &listener[K, V]{f: cfg.OnRemoval}
+	}
+	c.bare = c.ttl == 0 && c.idle == 0 && c.perEntry == nil && c.reloadTime == 0 && c.weigher == nil && c.listener == nil
+	c.lockless.Store(c.bare && c.loader == nil && c.valueKind != valueFixed)
 }
 
 func orElse(n, other int) int {

@@ -109,7 +109,6 @@ func (c *Cache[K, V]) daemonTick() {
 // meanwhile, and the caller has to go on. Callers arm their timer for the next
 // sweep before: whoever wakes the daemon arms it for earlier.
 func (c *Cache[K, V]) park() (busy bool) {
-	c.coarse.Store(farFuture)
 	c.awake.Store(0)
 	if debug {
 		yield(pointBeforePark)
@@ -137,7 +136,7 @@ func (c *Cache[K, V]) wake() {
 
 // untilSweep is how long a parked daemon may sleep.
 func (c *Cache[K, V]) untilSweep() time.Duration {
-	earliest := c.earliestDeadline()
+	earliest := c.earliestEvent()
 	if earliest == farFuture {
 		return time.Duration(farFuture)
 	}
@@ -151,7 +150,7 @@ func (c *Cache[K, V]) pendingWork() bool {
 			return true
 		}
 	}
-	return c.limboLen.Load() != 0 || c.wipeAll.Load() || c.wiping.Load() || c.clockWanted.Load() ||
+	return c.limboLen.Load() != 0 || c.wipeAll.Load() || c.wiping.Load() ||
 		c.table.Load().old.Load() != nil
 }
 
@@ -173,19 +172,10 @@ func (c *Cache[K, V]) tick() (more bool) {
 		return true
 	}
 	c.passes.Add(1)
-	applied := c.drain(true)
+	more = c.drain(true) > 0
 	if c.timed.Load() {
-		c.tickClock()
+		c.sweepWhenDue()
 	}
-	// Readers that want the time keep the daemon awake for a while.
-	if c.clockWanted.Swap(false) {
-		c.idleTicks = 0
-	}
-	c.idleTicks++
-	if applied > 0 {
-		c.idleTicks = max(c.idleTicks-1, 0)
-	}
-	more = applied > 0 || c.coarse.Load() != farFuture && c.idleTicks < clockTicks
 	c.wipe(wipesPerTick)
 	c.unlockPass()
 	c.tickGrace()
@@ -274,13 +264,9 @@ func (c *Cache[K, V]) wipePlace(s slot) bool {
 	return true
 }
 
-// tickClock publishes the time, and sweeps when it is due.
-func (c *Cache[K, V]) tickClock() {
-	now := c.now()
-	if c.timer != nil {
-		c.coarse.Store(now)
-	}
-	if now-c.lastSweep >= int64(sweepInterval) {
+// sweepWhenDue sweeps, unless the last sweep was a short while ago.
+func (c *Cache[K, V]) sweepWhenDue() {
+	if now := c.now(); now-c.lastSweep >= int64(sweepInterval) || now < c.lastSweep {
 		c.lastSweep = now
 		c.sweep(now)
 	}
@@ -356,7 +342,7 @@ func (c *Cache[K, V]) publishTick() {
 // makeRoomAhead evicts ahead of need, if nobody else is in the pass. Not pinned.
 func (c *Cache[K, V]) makeRoomAhead() {
 	if c.lockPass() {
-		n := c.passForRoom(c.batch)
+		n := c.passForRoom(int(c.batch.Load()))
 		c.unlockPass()
 		c.permits.Add(int64(n))
 	}
@@ -387,6 +373,9 @@ func (c *Cache[K, V]) passForRoom(n int) int {
 // permits are the caller's.
 func (c *Cache[K, V]) evict(n int) (evicted int) {
 	p := &c.policy
+	if c.weigher != nil {
+		p.fit(int(c.size.Load()))
+	}
 	before := p.seq
 	if c.capacity > warmAbove {
 		p.warm(n)
@@ -408,13 +397,7 @@ func (c *Cache[K, V]) evict(n int) (evicted int) {
 // evictAt evicts the entry of a place, if its position word is the expected one. It
 // reports whether it did. The permit is the caller's. Not pinned.
 func (c *Cache[K, V]) evictAt(s spot, expected uint32) bool {
-	w := c.enter()
-	ok := c.removeAt(w, s, expected, 0)
-	if ok {
-		w.counts.evictions.add(1)
-	}
-	w.leave()
-	return ok
+	return c.takeAway(s, &leaving[K, V]{cause: CauseEvicted, expected: expected})
 }
 
 // Sync applies everything that was handed over before it was called: records
@@ -478,9 +461,15 @@ func (c *Cache[K, V]) Close() error {
 	if c.timer != nil {
 		c.timer.Stop() // a tick that was under way may have set it again
 	}
+	if c.cancel != nil {
+		c.endReloads()
+	}
 	c.awaitLocks()
 	c.clearAll()
 	c.Sync()
+	if c.listener != nil {
+		c.listener.flush()
+	}
 	if c.signal != nil {
 		select {
 		case c.signal <- struct{}{}:

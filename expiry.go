@@ -7,147 +7,203 @@ import (
 )
 
 // Expiry. A deadline is a reading of the cache's own monotonic clock, in
-// nanoseconds from 1; 0 is none. Deadlines lie beside the buckets, in chunks
-// made when the first entry with one comes, so that other entries pay nothing.
+// nanoseconds from 1; 0 is none. A negative one says that the entry has no value:
+// what is cached, until then, is that the key is absent (load.go). Deadlines lie
+// beside the buckets, in columns whose chunks are made when the first entry with
+// one comes, so that other entries pay nothing.
 //
 // At the door (G11): an operation that finds an entry whose deadline has come
 // treats it as absent. The clock is read before the entry is looked up: an
 // entry that was live at the reading was live at some moment of the operation.
 //
-// The coarse clock saves most of these readings. While the daemon runs it
-// publishes the time once a tick; an entry whose deadline lies coarseMargin
-// beyond the published time is live, unless the daemon has been kept from
-// running for so long, which the margin is there to rule out. Only the real
-// clock ever says "expired". When the daemon parks, and in headless caches,
-// the coarse clock reads as the far future, and the real clock is asked.
+// The due bits of the bucket's head save nearly all of these readings. An entry
+// whose deadline is more than dueMargin away is not due: it is live without a look
+// at its deadline, let alone at the clock, so a Get of it costs what one without a
+// deadline costs. The sweep sets the bit in time; from then on the clock decides.
+// Should the daemon be kept from running for as long as the margin (a process
+// that is stopped and continued), then entries can outlive their deadline until
+// its first tick. Where no daemon marks them (headless caches, Config.Clock), and
+// where reads move deadlines (ExpireAfterAccess), entries are due from the start.
 //
-// Removal: the pass looks at each chunk whose earliest deadline has come, at
-// most once per sweepInterval, and takes out what has expired. It needs no
-// traffic on the key. An entry goes within about two sweepIntervals of its
-// deadline.
+// Removal: every 64 buckets share a chunk of deadlines, and the table knows, in one
+// dense array, when the sweep has something to do in each chunk. So a sweep reads
+// 8 bytes for every 270 entries, and a chunk is looked through only when an entry
+// in it has become due or has expired, or would have, had it not been changed since:
+// the cost of 384 words is shared out to these, and nothing is ever sorted (a
+// calendar of one bucket a chunk; the alternative, a hierarchical timer wheel,
+// Varghese and Lauck, SOSP '87, needs a link for each entry, and a write to a
+// shared list for each Set). It needs no traffic on the key. An entry goes within
+// about two sweepIntervals of its deadline.
 //
-//	field           written by                     read by
-//	chunk.at        under the home's lock          protected readers, sweep
-//	chunk.earliest  lowered after the entry is     sweep, daemon
-//	                live; reset by the sweep
+//	field          written by                        read by
+//	deadline       under the locks of home and       protected readers, sweep
+//	               bucket; by readers inside a
+//	               section, by compare-and-swap
+//	limit, reload  the same                          the same
+//	event          lowered after the entry is live;  sweep, daemon
+//	               reset by the sweep
 //
-// (I1) Sweep resets earliest before it scans; a writer lowers it after the
-// entry is live. So either the scan sees the entry, or earliest keeps it.
-// (I2) An update in place stores the value before the deadline, and readers
-// load the deadline before the value: nobody gives an old value a new deadline.
+// (I1) The sweep resets a chunk's event before it scans; a writer lowers it after the
+// entry is live. So either the scan sees the entry, or the event keeps it.
+// (I2) An update in place stores the value before the deadline, and a due bit is
+// published before the update returns: nobody gives an old value a new deadline.
+// (I3) Whoever finds an entry by a head in which it is not due may take it for live:
+// at that moment its deadline was some seconds away.
 
 const (
 	noDeadline    = int64(0)
 	farFuture     = int64(math.MaxInt64)
-	coarseMargin  = 4 * time.Second
+	dueMargin     = 4 * time.Second
 	sweepInterval = 250 * time.Millisecond
-	// A daemon that readers want the time from stays awake so many ticks.
-	clockTicks = 128
 )
 
-// A deadlineChunk has the deadlines of 64 buckets.
-type deadlineChunk struct {
-	earliest atomic.Int64
-	at       [deadlineChunkLen]atomic.Int64
+// expiring is what the configuration says about time.
+type expiring[K comparable, V any] struct {
+	ttl        time.Duration // after write
+	idle       time.Duration // after access; 0: never
+	grain      int64         // by how much an access has to move a deadline
+	perEntry   func(K, V) time.Duration
+	reloadTime time.Duration // after write; a read then starts a reload
+	clock      func() time.Time
+	born       time.Time
+	eager      bool // entries with a deadline are due from the start
+	dated      bool // every Set asks for the time
 }
 
-const deadlineChunkLen = 64 * bucketPlaces
-
-// deadlineChunkOf gives the chunk of a place, or nil.
-func (t *table) deadlineChunkOf(i uint64) *deadlineChunk {
-	return t.deadlines[i/deadlineChunkLen].Load()
+// now reads the cache's clock. Never called pinned.
+func (x *expiring[K, V]) now() int64 {
+	if x.clock != nil {
+		return max(int64(x.clock().Sub(x.born))+1, 1)
+	}
+	return int64(time.Since(x.born)) + 1
 }
 
-// makeDeadlines makes it. It allocates, and is not called pinned.
-func (t *table) makeDeadlines(i uint64) {
-	if t.deadlineChunkOf(i) == nil {
-		chunk := new(deadlineChunk)
-		chunk.earliest.Store(farFuture)
-		t.deadlines[i/deadlineChunkLen].CompareAndSwap(nil, chunk)
+// after is the time d after now. It saturates.
+func after(now int64, d time.Duration) int64 {
+	if int64(d) > farFuture-now {
+		return farFuture
+	}
+	return now + int64(d)
+}
+
+// wallClock is the time of day at a reading of the cache's clock.
+func (x *expiring[K, V]) wallClock(at int64) time.Time {
+	return x.born.Add(time.Duration(at - 1))
+}
+
+// A column holds one number for each place of a table, in chunks.
+type column[T any] struct {
+	chunks []atomic.Pointer[[chunkPlaces]T]
+}
+
+// chunkPlaces are the places of 64 buckets.
+const chunkPlaces = 64 * bucketPlaces
+
+func chunksOf(places uint64) uint64 { return (places + chunkPlaces - 1) / chunkPlaces }
+
+func (c *column[T]) init(places uint64) {
+	c.chunks = make([]atomic.Pointer[[chunkPlaces]T], chunksOf(places))
+}
+
+// at is the number of a place, or nil if its chunk has not been made.
+func (c *column[T]) at(i uint64) *T {
+	if n := i / chunkPlaces; n < uint64(len(c.chunks)) {
+		if chunk := c.chunks[n].Load(); chunk != nil {
+			return &chunk[i%chunkPlaces]
+		}
+	}
+	return nil
+}
+
+// ensure makes the chunk of a place. It allocates, and is not called pinned.
+func (c *column[T]) ensure(i uint64) {
+	if n := i / chunkPlaces; n < uint64(len(c.chunks)) && c.chunks[n].Load() == nil {
+		c.chunks[n].CompareAndSwap(nil, new([chunkPlaces]T))
 	}
 }
 
-// makeAllDeadlines makes all of them, for a table that entries are moved to.
-func (t *table) makeAllDeadlines() {
-	for i := range t.deadlines {
-		t.makeDeadlines(uint64(i) * deadlineChunkLen)
+// ensureAll makes all chunks, for a table that entries are moved to.
+func (c *column[T]) ensureAll() {
+	for n := range c.chunks {
+		c.ensure(uint64(n) * chunkPlaces)
 	}
 }
 
 // deadline is that of a protected entry, or noDeadline. It does not depend on
 // the hint in the policy word, which a place loses when it is retired.
 func (t *table) deadline(i uint64) int64 {
-	if chunk := t.deadlineChunkOf(i); chunk != nil {
-		return chunk.at[i%deadlineChunkLen].Load()
+	if d := t.deadlines.at(i); d != nil {
+		return d.Load()
 	}
 	return noDeadline
 }
 
-// expired reports whether the deadline of an entry has come.
-func (t *table) expired(i uint64, now int64) bool {
+// expired reports whether a deadline has come.
+func expired(deadline, now int64) bool {
+	return deadline != noDeadline && max(deadline, -deadline) <= now
+}
+
+// hasValue reports whether an entry with this deadline has a value now.
+func hasValue(deadline, now int64) bool { return deadline == noDeadline || deadline > now }
+
+func setIn(column *column[atomic.Int64], i uint64, to int64) {
+	if x := column.at(i); x != nil {
+		x.Store(to)
+	}
+}
+
+// eventOf is when the sweep has something to do for an entry.
+func eventOf(deadline, reload int64, due bool) int64 {
+	at := farFuture
+	if deadline != noDeadline {
+		at = max(deadline, -deadline)
+	}
+	if due {
+		return at
+	}
+	if reload != 0 {
+		at = min(at, reload)
+	}
+	if at == farFuture {
+		return at
+	}
+	return at - int64(dueMargin)
+}
+
+// noteEvent lets the sweep know of the deadline of a live entry (I1).
+func (t *table) noteEvent(i uint64, due bool) {
 	d := t.deadline(i)
-	return d != noDeadline && d <= now
-}
-
-// setDeadline sets or clears a deadline. Unless it clears, there is a chunk.
-func (t *table) setDeadline(i uint64, deadline int64) {
-	if chunk := t.deadlineChunkOf(i); chunk != nil {
-		chunk.at[i%deadlineChunkLen].Store(deadline)
+	reload := int64(0)
+	if r := t.reloads.at(i); r != nil {
+		reload = r.Load()
+	}
+	if d != noDeadline || reload != 0 {
+		t.lowerEvent(i/chunkPlaces, eventOf(d, reload, due))
 	}
 }
 
-// noteDeadline lets the sweep know of the deadline of a live entry (I1).
-func (t *table) noteDeadline(i uint64) {
-	if d := t.deadline(i); d != noDeadline {
-		t.deadlineChunkOf(i).lower(d)
-	}
-}
-
-func (s *deadlineChunk) lower(deadline int64) {
-	for {
-		old := s.earliest.Load()
-		if old <= deadline || s.earliest.CompareAndSwap(old, deadline) {
+func (t *table) lowerEvent(chunk uint64, at int64) {
+	for event := &t.events[chunk]; ; {
+		// Zero is no event; times begin at 1.
+		old := event.Load()
+		if at == farFuture || old != 0 && old <= at || event.CompareAndSwap(old, max(at, 1)) {
 			return
 		}
 	}
 }
 
-// now reads the cache's clock. Never called pinned.
-func (c *Cache[K, V]) now() int64 { return int64(time.Since(c.born)) + 1 }
-
-// deadlineAfter turns a time to live into a deadline. It saturates.
-func (c *Cache[K, V]) deadlineAfter(ttl time.Duration) int64 {
-	now := c.now()
-	if int64(ttl) > farFuture-now {
-		return farFuture
+// earliestEvent is when the sweep has something to do next, or farFuture.
+func (c *Cache[K, V]) earliestEvent() int64 {
+	earliest := farFuture
+	if !c.timed.Load() {
+		return earliest
 	}
-	return now + int64(ttl)
-}
-
-// surelyLive answers from the coarse clock alone. Anyone may ask.
-func (c *Cache[K, V]) surelyLive(deadline int64) bool {
-	t := c.coarse.Load()
-	return t <= farFuture-int64(coarseMargin) && deadline > t+int64(coarseMargin)
-}
-
-// eachDeadlineChunk calls f with every chunk there is.
-func (c *Cache[K, V]) eachDeadlineChunk(f func(t *table, first uint64, chunk *deadlineChunk)) {
 	for t := c.table.Load(); t != nil; t = t.old.Load() {
-		for i := range t.deadlines {
-			if chunk := t.deadlines[i].Load(); chunk != nil {
-				f(t, uint64(i)*deadlineChunkLen, chunk)
+		for i := range t.events {
+			if at := t.events[i].Load(); at != 0 {
+				earliest = min(earliest, at)
 			}
 		}
-	}
-}
-
-// earliestDeadline is when the sweep has something to do next, or farFuture.
-func (c *Cache[K, V]) earliestDeadline() int64 {
-	earliest := farFuture
-	if c.timed.Load() {
-		c.eachDeadlineChunk(func(_ *table, _ uint64, chunk *deadlineChunk) {
-			earliest = min(earliest, chunk.earliest.Load())
-		})
 	}
 	return earliest
 }
@@ -157,44 +213,73 @@ func (c *Cache[K, V]) sweep(now int64) {
 	if !c.timed.Load() {
 		return
 	}
-	c.eachDeadlineChunk(func(t *table, first uint64, chunk *deadlineChunk) {
-		if chunk.earliest.Load() <= now {
-			c.sweepChunk(t, first, chunk, now)
-		}
-	})
-}
-
-func (c *Cache[K, V]) sweepChunk(t *table, first uint64, chunk *deadlineChunk, now int64) {
-	chunk.earliest.Store(farFuture)
-	earliest := farFuture
-	for i := range chunk.at {
-		n := first + uint64(i)
-		s := spot{t, n / bucketPlaces, int(n % bucketPlaces)}
-		if s.b >= t.homes {
-			break
-		}
-		d := chunk.at[i].Load()
-		if d == noDeadline || !hasTag(s.bucket().head.Load(), s.i) {
-			continue
-		}
-		if d > now || !c.expire(s, now) {
-			earliest = min(earliest, d)
+	for t := c.table.Load(); t != nil; t = t.old.Load() {
+		for i := range t.events {
+			if at := t.events[i].Load(); at != 0 && at <= now {
+				c.sweepChunk(t, uint64(i), now)
+			}
 		}
 	}
-	chunk.lower(earliest)
+}
+
+// sweepChunk deals with the entries of one chunk, and finds out when it has to be
+// looked at next.
+func (c *Cache[K, V]) sweepChunk(t *table, chunk uint64, now int64) {
+	t.events[chunk].Store(0)
+	next := farFuture
+	first := chunk * chunkPlaces
+	for i := first; i < min(first+chunkPlaces, t.homes*bucketPlaces); i++ {
+		d, reload := t.deadline(i), int64(0)
+		if r := t.reloads.at(i); r != nil {
+			reload = r.Load()
+		}
+		if d == noDeadline && reload == 0 {
+			continue
+		}
+		s := spot{t, i / bucketPlaces, int(i % bucketPlaces)}
+		head := s.bucket().head.Load()
+		if !hasTag(head, s.i) {
+			continue
+		}
+		due := isDue(head, s.i)
+		at := eventOf(d, reload, due)
+		switch {
+		case at > now:
+		case !due && !expired(d, now):
+			if at = eventOf(d, reload, true); !c.markDue(s) {
+				at = now
+			}
+		case c.expire(s, now):
+			continue
+		}
+		next = min(next, at)
+	}
+	t.lowerEvent(chunk, next)
+}
+
+// markDue sets the due bit of an entry. It reports false where it could not look.
+func (c *Cache[K, V]) markDue(s spot) bool {
+	w := c.enter()
+	defer w.leave()
+	w.protect(s.bucket(), false, c.fenced)
+	h, ok := s.t.tryLock(s.b, lockSpins)
+	if !ok {
+		return false
+	}
+	if hasTag(h.head, s.i) {
+		h.head |= dueBit(s.i)
+	}
+	h.unlockVisible()
+	return true
 }
 
 // expire takes out the entry of a place if its time has come. It reports false
 // where it could not look.
 func (c *Cache[K, V]) expire(s spot, now int64) bool {
-	w := c.enter()
-	ok := c.removeAt(w, s, anyPosition, now)
-	if ok {
-		w.counts.expirations.add(1)
+	r := leaving[K, V]{cause: CauseExpired, expected: anyPosition, now: now}
+	if !c.takeAway(s, &r) {
+		return false
 	}
-	w.leave()
-	if ok {
-		c.permits.Add(1)
-	}
-	return ok
+	c.permits.Add(1)
+	return true
 }

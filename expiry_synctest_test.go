@@ -10,12 +10,13 @@ import (
 )
 
 // Guards G11 and trap 8: an entry is there until the last nanosecond before its
-// deadline, and absent at it. Fails with >= for > in getTimed or Delete.
+// deadline, and absent at it. Fails with >= for > in hasValue or
+// expired, and if markDue does nothing.
 func TestExpiryIsExact(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := Must(Config[int, int]{Capacity: 100})
 		defer c.Close()
-		for i, ttl := range []time.Duration{1, time.Millisecond, 3 * time.Second, coarseMargin, 2 * coarseMargin, time.Hour} {
+		for i, ttl := range []time.Duration{1, time.Millisecond, 3 * time.Second, dueMargin, dueMargin + 1, 2 * dueMargin, time.Hour} {
 			c.SetWithTTL(i, i, ttl)
 			time.Sleep(ttl - 1)
 			if v, ok := c.Get(i); !ok || v != i {
@@ -34,14 +35,23 @@ func TestExpiryIsExact(t *testing.T) {
 	})
 }
 
-// Guards rule 14: a coarse clock that stood still for as long as the margin
-// does not bring an expired entry back. Fails with a smaller margin test.
-func TestStaleCoarseClock(t *testing.T) {
+// Guards expiry.go (I3): a sweep that is late, because somebody holds the pass lock,
+// is still in time. Fails with a margin of a second.
+func TestLateSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := headless(t, Config[int, int]{Capacity: 100})
-		c.SetWithTTL(1, 1, coarseMargin)
-		c.coarse.Store(c.now())
-		time.Sleep(coarseMargin)
+		c := Must(Config[int, int]{Capacity: 100})
+		defer c.Close()
+		c.SetWithTTL(1, 1, 10*time.Second)
+		time.Sleep(5 * time.Second)
+		if !c.lockPass() {
+			t.Fatal("somebody is in the pass at rest")
+		}
+		time.Sleep(4 * time.Second)
+		if v, ok := c.Get(1); !ok || v != 1 {
+			t.Errorf("Get before the deadline = %d, %v", v, ok)
+		}
+		c.unlockPass()
+		time.Sleep(1 * time.Second)
 		if v, ok := c.Get(1); ok {
 			t.Errorf("Get of an expired entry = %d", v)
 		}
@@ -111,9 +121,8 @@ func TestExpiredEntriesLeaveWithoutTraffic(t *testing.T) {
 	})
 }
 
-// Guards G8 and rule 13: the daemon parks, a parked daemon fires no timer and
-// reads the coarse clock as the far future, and the next Set wakes it; after
-// Close nothing runs. Fails if tick reports work for ever, or wake does not
+// Guards G8 and rule 13: the daemon parks, a parked daemon fires no timer, and the
+// next Set wakes it; after Close nothing runs. Fails if tick reports work for ever, or wake does not
 // reset the timer.
 func TestDaemonParksAndWakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -122,8 +131,8 @@ func TestDaemonParksAndWakes(t *testing.T) {
 			t.Helper()
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
-			if a, coarse := c.awake.Load(), c.coarse.Load(); a != 0 || coarse != farFuture {
-				t.Errorf("%s: awake %d, coarse clock %d, want parked", when, a, coarse)
+			if a := c.awake.Load(); a != 0 {
+				t.Errorf("%s: awake %d, want parked", when, a)
 			}
 			before := c.Stats().Passes
 			time.Sleep(time.Hour)

@@ -9,14 +9,14 @@ import (
 )
 
 // Guards trap 8: deadlines saturate, and every positive duration is legal.
-// Fails without the test in deadlineAfter: the sum overflows into the past.
+// Fails without the test in after: the sum overflows into the past.
 func TestDeadlinesSaturate(t *testing.T) {
 	c := headless(t, Config[int, int]{Capacity: 100})
-	if got := c.deadlineAfter(math.MaxInt64); got != farFuture {
-		t.Errorf("deadlineAfter(MaxInt64) = %d, want %d", got, farFuture)
+	if got := after(c.now(), math.MaxInt64); got != farFuture {
+		t.Errorf("after MaxInt64: %d, want %d", got, farFuture)
 	}
-	if got := c.deadlineAfter(1); got <= noDeadline || got > c.now()+1 {
-		t.Errorf("deadlineAfter(1) = %d, want soon", got)
+	if got := after(5, 1); got != 6 {
+		t.Errorf("1 after 5: %d, want 6", got)
 	}
 	for i, ttl := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1, time.Hour, math.MaxInt64 / 2} {
 		c.SetWithTTL(i, i, ttl)
@@ -56,25 +56,32 @@ func TestZeroAndNegativeTTL(t *testing.T) {
 	invariants(t, c)
 }
 
-// Guards rule 14: the coarse clock says "live" only beyond its margin, and
-// nothing when it is parked. Fails without either half of surelyLive.
-func TestSurelyLive(t *testing.T) {
-	c := headless(t, Config[int, int]{Capacity: 100})
+// Guards expiry.go (I3): an entry is due from the start where the clock has to
+// decide before the sweep is sure to come by. Fails without either half of dueAt, or
+// without the margin in eventOf.
+func TestDueFromTheStart(t *testing.T) {
+	c := Must(Config[int, int]{Capacity: 100})
+	defer c.Close()
 	const now = int64(1000)
+	margin := int64(dueMargin)
 	for _, test := range []struct {
-		coarse, deadline int64
-		want             bool
+		deadline, reload int64
+		eager, want      bool
 	}{
-		{now, now, false}, {now, now + 1, false}, {now, now + int64(coarseMargin), false},
-		{now, now + int64(coarseMargin) + 1, true}, {now, farFuture, true},
-		{farFuture, farFuture, false}, {farFuture, now, false},
-		{farFuture - 1, farFuture, false}, {farFuture - int64(coarseMargin), farFuture, false},
+		{0, 0, false, false}, {0, 0, true, false},
+		{now + 1, 0, false, true}, {now + margin, 0, false, true}, {now + margin + 1, 0, false, false},
+		{now + margin + 1, 0, true, true}, {farFuture, 0, false, false},
+		{-(now + margin + 1), 0, false, false}, {-(now + 1), 0, false, true},
+		{0, now + margin, false, true}, {0, now + margin + 1, false, false},
+		{farFuture, now + margin, false, true}, {now + margin, farFuture, false, true},
 	} {
-		c.coarse.Store(test.coarse)
-		if got := c.surelyLive(test.deadline); got != test.want {
-			t.Errorf("coarse %d: surelyLive(%d) = %v, want %v", test.coarse, test.deadline, got, test.want)
+		c.eager = test.eager
+		u := change[int, int]{now: now, deadline: test.deadline, reload: test.reload}
+		if got := c.dueAt(&u); got != test.want {
+			t.Errorf("deadline %d, reload %d, eager %v: due %v, want %v", test.deadline, test.reload, test.eager, got, test.want)
 		}
 	}
+	c.eager = false
 }
 
 // Guards G8: a cache that is unreachable is collected, deadlines and armed

@@ -44,7 +44,7 @@ func firstTable(full uint64) uint64 {
 
 // mustGrow reports whether there are more entries than the table is made for.
 func (c *Cache[K, V]) mustGrow(t *table) bool {
-	entries := uint64(int64(c.capacity) - c.permits.Load())
+	entries := uint64(c.size.Load() - c.permits.Load())
 	return entries*10 > t.homes*c.load/8*7 && t.old.Load() == nil
 }
 
@@ -60,7 +60,7 @@ func (c *Cache[K, V]) grow(t *table, trusting bool) {
 		return
 	}
 	homes := min(t.homes*growth, c.homes)
-	next := newTable[K, V](homes, t.number+1, homes < c.homes)
+	next := newTable[K, V](homes, t.number+1, homes < c.homes, c.columns)
 	next.old.Store(t)
 	if c.table.CompareAndSwap(t, next) {
 		c.fenceMoves(next)
@@ -81,9 +81,15 @@ func (c *Cache[K, V]) moveSome(t *table, n int) {
 	if old == nil || !c.fenceMoves(t) {
 		return
 	}
-	if c.timed.Load() && !t.timed.Load() {
-		t.makeAllDeadlines()
+	if (c.timed.Load() || c.weigher != nil) && !t.timed.Load() {
+		t.deadlines.ensureAll()
+		t.limits.ensureAll()
+		t.reloads.ensureAll()
+		t.weights.ensureAll()
 		t.timed.Store(true)
+	}
+	if c.listener != nil && c.crowdSpare.Load() == nil {
+		c.crowdSpare.Store(c.listener.get())
 	}
 	for range n {
 		home := (old.cursor.Add(1) - 1) % old.homes
@@ -151,10 +157,8 @@ func (c *Cache[K, V]) moveFrom(w *worker, old, t *table, home *hold, d int) bool
 
 // moveEntry moves one entry, whose bucket and home are locked.
 func (c *Cache[K, V]) moveEntry(w *worker, at *hold, s spot, t *table) bool {
-	i := s.index()
-	hash := s.t.hashes[i]
-	deadline := s.t.deadline(i)
-	home, ok := t.tryLock(t.homeOf(hash), lockSpins)
+	u := c.asChange(s, isDue(at.head, s.i))
+	home, ok := t.tryLock(t.homeOf(u.hash), lockSpins)
 	if !ok {
 		return false
 	}
@@ -162,36 +166,60 @@ func (c *Cache[K, V]) moveEntry(w *worker, at *hold, s spot, t *table) bool {
 	if !ok && c.liveIn(t, home.n) > crowd(t) {
 		// Only a hasher of few values crowds a larger table.
 		home.unlock()
-		c.policy.forget(w, s)
-		at.head = withTag(at.head, s.i, 0)
-		at.publish()
-		w.counts.evictions.add(1)
-		c.permits.Add(1)
-		return true
+		return c.crowdOut(w, at, s)
 	}
-	if !ok || deadline != noDeadline && t.deadlineChunkOf(to.index()) == nil {
+	if !ok || !c.hasColumns(to, &u) {
 		if ok && toAt.n != home.n {
 			toAt.unlock()
 		}
 		home.unlock()
-		if ok {
-			c.timed.Store(true)
-		}
 		return false
 	}
-	p := placeAt[K, V](s)
-	c.fill(to, &home, hash, p.key, p.value, deadline, s.word().Load()&^policyDeadline)
+	c.fill(to, &home, &u, s.word().Load()&^policyDeadline)
 	listed := c.policy.rename(s, to)
-	c.show(&home, &toAt, to, hash)
+	c.show(&home, &toAt, to, &u)
 	home.unlockVisible()
 	if debug {
 		yield(pointMoved)
 	}
 	at.head = withTag(at.head, s.i, 0)
 	at.publish()
-	t.noteDeadline(to.index())
+	t.noteEvent(to.index(), u.due)
 	if !listed {
-		c.announce(w, to, hash)
+		c.announce(w, to, &u)
 	}
+	return true
+}
+
+// asChange is the change that would put an entry in as it is.
+func (c *Cache[K, V]) asChange(s spot, due bool) change[K, V] {
+	t, i, p := s.t, s.index(), placeAt[K, V](s)
+	u := change[K, V]{hash: t.hashes[i], key: p.key, value: p.value, deadline: t.deadline(i), due: due}
+	if x := t.limits.at(i); x != nil {
+		u.limit = x.Load()
+	}
+	if x := t.reloads.at(i); x != nil {
+		u.reload = x.Load()
+	}
+	if x := t.weights.at(i); x != nil {
+		u.weight = x.Load()
+	}
+	return u
+}
+
+// crowdOut evicts an entry for which there is no place.
+func (c *Cache[K, V]) crowdOut(w *worker, at *hold, s spot) bool {
+	r := leaving[K, V]{cause: CauseEvicted}
+	if c.listener != nil {
+		if r.spare = c.crowdSpare.Swap(nil); r.spare == nil {
+			return false // moveSome makes one
+		}
+	}
+	c.policy.forget(w, s)
+	at.head = withTag(at.head, s.i, 0)
+	at.publish()
+	c.sayGoodbye(s, &r)
+	w.counts.left(r.cause)
+	c.permits.Add(1)
 	return true
 }

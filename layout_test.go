@@ -64,7 +64,7 @@ func TestBucketsAreLines(t *testing.T) {
 		t.Errorf("a bucket is aligned to %d, want 8", got)
 	}
 	for homes := uint64(minHomes); homes < 300; homes += 7 {
-		tb := newTable[uint64, uint64](homes, 0, true)
+		tb := newTable[uint64, uint64](homes, 0, true, columns{})
 		if a := uintptr(tb.base); homes > 32 && a%lineBytes != 0 || a%8 != 0 {
 			t.Errorf("a table of %d homes begins at %x", homes, a)
 		}
@@ -89,7 +89,7 @@ func aligned[K comparable, V any](t *testing.T, key K, value V) {
 	if valueKindOf[K, V]() != valueWord {
 		return
 	}
-	tb := newTable[K, V](5, 0, false)
+	tb := newTable[K, V](5, 0, false, columns{})
 	for b := range tb.homes {
 		for i := range bucketPlaces {
 			if a := uintptr(unsafe.Pointer(&bucketAt[K, V](tb, b).place(i).value)); a%unsafe.Sizeof(value) != 0 {

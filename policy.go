@@ -59,9 +59,11 @@ import (
 // that goes round all buckets, one for each eviction.
 type policy struct {
 	table    *atomic.Pointer[table]
-	capacity int
+	capacity int     // entries that there are when the cache is full
+	most     int     // the largest capacity
 	perTick  float64 // evictions in a tick
 	evict    func(s spot, position uint32) bool
+	pinned   func(s spot) bool // not to be listed
 
 	window, main list
 	windowHead   uint64 // oldest
@@ -79,6 +81,8 @@ type policy struct {
 
 	seq      uint64  // evictions
 	now      uint32  // seq in ticks
+	tick0    uint32  // now, when the pace changed
+	seq0     uint64  // seq, when the pace changed
 	share    float64 // the window's part, in entries
 	steady   float64 // entries that the regions share
 	evidence [2]int  // for a larger window, for a larger main
@@ -108,9 +112,9 @@ const (
 	stampBits     = 30
 	stampMask     = 1<<stampBits - 1
 
-	// A hit on an entry that reads so, but for the interval and the last bits of
-	// the tick, has nothing to tell and nothing to check.
-	policyQuietMask = ^uint32(irrUnknown<<irrShift | (quietTicks-1)<<stampShift)
+	// A hit on an entry that reads so, but for the interval, the last bits of the tick
+	// and whether it has a deadline, has nothing to tell.
+	policyQuietMask = ^uint32(irrUnknown<<irrShift | (quietTicks-1)<<stampShift | policyDeadline)
 	quietTicks      = 4
 	policyQuiet     = policyLive | maxFreq<<freqShift | maxRank
 )
@@ -146,6 +150,17 @@ func usage(word, now, fade uint32) uint64 {
 	return uint64(rankOf(word)+effective(freqOf(word), age, fade))<<16 | uint64(tickMask-age)
 }
 
+// heatOf is usage in 4 bits: twice the rank and frequency that count, and one for
+// reads lately.
+func heatOf(word, now uint32) uint8 {
+	age := ageOf(word, now)
+	heat := 2 * (rankOf(word) + effective(freqOf(word), age, fadeTicks))
+	if age < ticksPerTurn {
+		heat++
+	}
+	return uint8(heat)
+}
+
 // newcomer is the word of a new entry.
 func newcomer(now uint32) uint32 {
 	return policyLive | now&tickMask<<stampShift | irrUnknown<<irrShift | 1<<freqShift
@@ -161,7 +176,7 @@ func (c *Cache[K, V]) now16() uint32 { return c.tickNow.Load() }
 
 // noteAccess notes a hit on an entry that its caller's section or lock protects.
 func (c *Cache[K, V]) noteAccess(word *atomic.Uint32) {
-	if x := word.Load(); x&policyLive != 0 && x&policyQuietMask&^policyDeadline != c.quiet.Load() {
+	if x := word.Load(); x&policyLive != 0 && x&policyQuietMask != c.quiet.Load() {
 		publish32(word, touched(x, c.now16(), fadeTicks))
 	}
 }
@@ -233,9 +248,9 @@ func (l *list) release(i uint64) {
 	}
 }
 
-func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(spot, uint32) bool) {
-	p.table, p.capacity, p.evict = tables, capacity, evict
-	p.perTick = float64(capacity) / ticksPerTurn
+func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(spot, uint32) bool, pinned func(spot) bool) {
+	p.table, p.most, p.evict, p.pinned = tables, capacity, evict, pinned
+	p.setCapacity(capacity)
 	p.window.init(capacity)
 	p.main.init(capacity)
 	p.share = p.clampShare(windowStart * float64(capacity))
@@ -255,6 +270,26 @@ const (
 	evidenceMin = 8
 	movesAtOnce = 64
 )
+
+// setCapacity tells how many entries there are when the cache is full. Time goes on
+// from where it is, at another pace. The pass lock is held.
+func (p *policy) setCapacity(n int) {
+	if p.capacity != 0 {
+		p.share *= float64(n) / float64(p.capacity)
+	}
+	p.capacity, p.tick0, p.seq0 = n, p.now, p.seq
+	p.perTick = float64(n) / ticksPerTurn
+	p.share = p.clampShare(p.share)
+}
+
+// fit takes the number of entries for the capacity where weights decide when the
+// cache is full. The pass lock is held.
+func (p *policy) fit(most int) {
+	n := min(max(p.lenWindow()+p.lenMain(), 1), most)
+	if d := n - p.capacity; 8*max(d, -d) > p.capacity {
+		p.setCapacity(n)
+	}
+}
 
 func (p *policy) clampShare(x float64) float64 {
 	c := float64(p.capacity)
@@ -453,7 +488,7 @@ func (p *policy) toMain(e *entry) bool {
 			return p.inMain(e, at)
 		}
 	}
-	if p.mainEnd < uint64(p.capacity) {
+	if p.mainEnd < uint64(p.most) {
 		if !p.inMain(e, p.mainEnd) {
 			return false
 		}
@@ -485,7 +520,7 @@ func (p *policy) inserted(record slot, low uint32) {
 		return
 	}
 	e := entry{s, uint64(low)<<32 | uint64(record), s.position().Load()}
-	if listed(e.x) || e.word().Load()&policyLive == 0 {
+	if listed(e.x) || e.word().Load()&policyLive == 0 || p.pinned(s) {
 		return
 	}
 	if ghost, ok := s.t.aside[e.home()].ghosts.take(low); ok && p.comeBack(&e, ghost) {
@@ -655,7 +690,7 @@ func (p *policy) drop(e *entry, kind uint32) bool {
 		return false
 	}
 	p.seq++
-	p.now = uint32(uint64(float64(p.seq) / p.perTick))
+	p.now = p.tick0 + uint32(uint64(float64(p.seq-p.seq0)/p.perTick))
 	stamp := word >> stampShift
 	if kind == ghostMain {
 		stamp = p.now

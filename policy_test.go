@@ -168,20 +168,21 @@ func TestNewcomer(t *testing.T) {
 
 // Guards quietAt and the mask: an entry is quiet at the highest rank and
 // frequency from its last hit to the end of those quietTicks ticks, whatever its
-// interval; a lower one, one without an entry, and one with a deadline never are.
+// interval and whether or not it has a deadline; a lower one, and one without an entry,
+// never are.
 func TestQuietAt(t *testing.T) {
 	quiet := func(word, now uint32) bool { return word&policyQuietMask == quietAt(now) }
 	for now := uint32(0); now < 3<<16; now += 509 {
 		for _, irr := range []uint32{0, 77, irrUnknown} {
 			for stamp := now - 2*quietTicks; stamp != now+2*quietTicks; stamp++ {
 				want := stamp&tickMask/quietTicks == now&tickMask/quietTicks
-				if got := quiet(policyWord(3, 3, irr, stamp), now); got != want {
+				if got := quiet(policyWord(3, 3, irr, stamp), now); got != want || got != quiet(policyWord(3, 3, irr, stamp)|policyDeadline, now) {
 					t.Fatalf("stamp %#x at %#x is quiet: %v, want %v", stamp, now, got, want)
 				}
 			}
 			for _, word := range []uint32{
 				policyWord(2, 3, irr, now), policyWord(3, 2, irr, now), policyWord(0, 1, irr, now),
-				policyWord(3, 3, irr, now) &^ policyLive, policyWord(3, 3, irr, now) | policyDeadline,
+				policyWord(3, 3, irr, now) &^ policyLive,
 			} {
 				if quiet(word, now) {
 					t.Fatalf("%#x at %#x is quiet", word, now)
@@ -300,7 +301,7 @@ func TestAdapt(t *testing.T) {
 		{[2]int{0, 100}, capacity, 0.03 * capacity, 0.02 * capacity},
 	} {
 		var p policy
-		p.init(nil, capacity, nil)
+		p.init(nil, capacity, nil, nil)
 		p.evidence, p.seq, p.share = test.evidence, test.seq, test.share
 		p.adapt()
 		if got := p.share; got < test.want-1e-9 || got > test.want+1e-9 {
@@ -312,7 +313,7 @@ func TestAdapt(t *testing.T) {
 	}
 	for _, capacity := range []int{1, 2, 3, 10} {
 		var p policy
-		p.init(nil, capacity, nil)
+		p.init(nil, capacity, nil, nil)
 		for _, share := range []float64{-5, 0, 0.5, 1, 100} {
 			if p.share = p.clampShare(share); p.wmax() < 1 || p.wmax() > capacity {
 				t.Errorf("capacity %d: a window of %d", capacity, p.wmax())
@@ -324,7 +325,7 @@ func TestAdapt(t *testing.T) {
 // Guards phi: main's part of the evictions, taken every eighth of the capacity.
 func TestMainsPartOfEvictions(t *testing.T) {
 	var p policy
-	p.init(nil, 800, nil)
+	p.init(nil, 800, nil, nil)
 	for range 10 {
 		for i := range 100 {
 			if p.seq++; i%4 == 0 {
@@ -387,7 +388,7 @@ func TestComeBack(t *testing.T) {
 		} else if test.kind != 0 && got != irrUnknown {
 			t.Errorf("%s: interval %d, want none", test.what, got)
 		}
-		if got := c.Len(); got < before-c.batch || got > capacity {
+		if got := c.Len(); got < before-int(c.batch.Load()) || got > capacity {
 			t.Errorf("%s: Len %d after %d", test.what, got, before)
 		}
 		invariants(t, c)
@@ -434,7 +435,7 @@ func TestWindowShare(t *testing.T) {
 		}
 		c.Sync()
 		p := &c.policy
-		slack := 2*c.batch + c.workers.sizes.inserts
+		slack := 2*int(c.batch.Load()) + c.workers.sizes.inserts
 		if got, want := p.lenWindow(), p.wmax()+slack; got > want {
 			t.Errorf("capacity %d: %d entries in the window, want %d at most", capacity, got, want)
 		}
@@ -543,7 +544,7 @@ func TestHoldsCapacity(t *testing.T) {
 				t.Fatalf("capacity %d: Get(%d) right after Set = %d, %v", capacity, k, v, ok)
 			}
 			// A key that came back has driven out two: the next one has its permit.
-			if got, want := c.Len(), capacity-c.batch-c.workers.sizes.inserts; got < want || got > capacity {
+			if got, want := c.Len(), capacity-int(c.batch.Load())-c.workers.sizes.inserts; got < want || got > capacity {
 				t.Fatalf("capacity %d: Len %d after %d more keys", capacity, got, k)
 			}
 		}
@@ -554,7 +555,7 @@ func TestHoldsCapacity(t *testing.T) {
 		for k := range 6 * capacity {
 			c.Set(-k, k)
 		}
-		if got, want := c.Len(), capacity-c.batch-c.workers.sizes.inserts-int(c.workers.stock.Load()); got < want {
+		if got, want := c.Len(), capacity-int(c.batch.Load())-c.workers.sizes.inserts-int(c.workers.stock.Load()); got < want {
 			t.Errorf("capacity %d: Len %d at the end", capacity, got)
 		}
 		invariants(t, c)

@@ -74,6 +74,7 @@ type worker struct {
 	permits int    // inserts that this worker may do
 	idle    uint32 // pass only: ticks for which a part-filled queue has waited
 	waits   int    // meetings with places that wait for a grace period
+	warmth  uint64 // of GetMany: nobody reads it, but it is not known to be so
 	life    uint32 // debug builds: the life of the place that is read
 
 	hitQueue    lossyQueue // for the tiers
@@ -121,6 +122,14 @@ func (r *registry) add(guest bool) *worker {
 	r.stock.Store(int32(min(r.sizes.stock, r.sizes.stocks/len(next))))
 	r.all.Store(&next)
 	return w
+}
+
+// setStock changes what workers may keep of permits.
+func (r *registry) setStock(one, all int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sizes.stock, r.sizes.stocks = one, all
+	r.stock.Store(int32(min(one, all/max(len(*r.all.Load()), 1))))
 }
 
 // protect is R1. The caller then loads the bucket's head (R2).
@@ -252,6 +261,27 @@ func (r *registry) stored(b *bucketHead) bool {
 		}
 	}
 	return false
+}
+
+// settleWriters ends stores without a lock for good, and returns when those under way
+// have ended. Not pinned.
+func (c *Cache[K, V]) settleWriters() {
+	c.lockless.Store(false)
+	for !c.fence() {
+		runtime.Gosched()
+	}
+	var storing []waiter
+	for _, w := range *c.workers.all.Load() {
+		x := waiter{w, 0, w.counts.ops()}
+		if x.hazard = w.hazard.Load(); x.hazard&writerBit != 0 {
+			storing = append(storing, x)
+		}
+	}
+	for i := range storing {
+		for !storing[i].left() {
+			runtime.Gosched()
+		}
+	}
 }
 
 // freeByHand frees the retired places of a bucket without a grace period,

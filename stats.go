@@ -1,5 +1,7 @@
 package dualcache
 
+import "time"
+
 // workerCounts are a worker's statistics; see counter.
 type workerCounts struct {
 	hits, misses, hitsT1, hitsT2    counter
@@ -33,7 +35,12 @@ type Stats struct {
 
 	GracePeriods uint64 // rounds of memory reclamation
 	Passes       uint64 // rounds of maintenance
-	Refusals     uint64 // Sets refused because the arena was exhausted; see G2
+	Refusals     uint64 // Sets refused; see G2
+
+	Loads          uint64        // values that loaders returned, or that they did not find
+	LoadFailures   uint64        // loads that failed with another error
+	LoadTime       time.Duration // spent in loaders
+	ListenerPanics uint64        // calls of Config.OnRemoval that did not return
 }
 
 // HitRatio is the share of Gets that found a value, or 0 before the first.
@@ -60,13 +67,26 @@ func (s Stats) Sub(earlier Stats) Stats {
 		GracePeriods:   s.GracePeriods - earlier.GracePeriods,
 		Passes:         s.Passes - earlier.Passes,
 		Refusals:       s.Refusals - earlier.Refusals,
+		Loads:          s.Loads - earlier.Loads,
+		LoadFailures:   s.LoadFailures - earlier.LoadFailures,
+		LoadTime:       s.LoadTime - earlier.LoadTime,
+		ListenerPanics: s.ListenerPanics - earlier.ListenerPanics,
 	}
 }
 
 // Stats sums the workers' counters. It costs a few loads for each P that has
 // used the cache and may be called at any time.
 func (c *Cache[K, V]) Stats() Stats {
-	s := Stats{GracePeriods: c.gracePeriods.Load(), Passes: c.passes.Load()}
+	s := Stats{
+		GracePeriods: c.gracePeriods.Load(),
+		Passes:       c.passes.Load(),
+		Loads:        c.loaded.Load(),
+		LoadFailures: c.failed.Load(),
+		LoadTime:     time.Duration(c.loadTime.Load()),
+	}
+	if c.listener != nil {
+		s.ListenerPanics = c.listener.panics.Load()
+	}
 	for _, w := range *c.workers.all.Load() {
 		n := &w.counts
 		s.Hits += n.hits.load()

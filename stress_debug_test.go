@@ -93,7 +93,7 @@ func TestRecordOfferedWhileParking(t *testing.T) {
 			}
 			w := c.enter()
 			if s, _ := c.find(w, hash, 1, false); s.found() {
-				c.announce(w, s, hash)
+				c.announce(w, s, &change[int, string]{hash: hash})
 			}
 			w.leave()
 		}

@@ -16,6 +16,7 @@ import (
 //	bits 48..54   marks: entries of this home lie 1..7 steps from it
 //	bit  56       lock
 //	bit  57       moved: the table has been outgrown (grow.go)
+//	bits 58..63   due: the clock decides about the entry of this place (expiry.go)
 //
 // All six tags are compared at once (SWAR; the Swiss tables of Abseil and Go do
 // so with more). The home of a hash is found by multiplication, not by masking,
@@ -65,6 +66,7 @@ const (
 	marksMask    = 1<<maxDistance - 1
 	headLock     = 1 << 56
 	headMoved    = 1 << 57
+	dueShift     = 58
 	maxDistance  = 7
 	probeTries   = 8
 	lockSpins    = 64 // with lockIdle, a microsecond or so
@@ -95,9 +97,13 @@ func empty(head uint64) uint64 { return ^head & everyHighBit }
 
 func hasTag(head uint64, i int) bool { return head>>(8*i)&liveBit != 0 }
 
+// withTag sets or, with 0, clears a tag. The place is not due then.
 func withTag(head uint64, i int, tag uint64) uint64 {
-	return head&^(tagBits<<(8*i)) | tag<<(8*i)
+	return head&^(tagBits<<(8*i)|dueBit(i)) | tag<<(8*i)
 }
+
+func dueBit(i int) uint64           { return 1 << (dueShift + i) }
+func isDue(head uint64, i int) bool { return head>>(dueShift+i)&1 != 0 }
 
 func mark(d int) uint64 { return 1 << (marksShift + d - 1) }
 
@@ -123,22 +129,22 @@ func placeAt[K comparable, V any](s spot) *place[K, V] {
 
 // find looks a key up and returns its place, which the caller's section
 // protects. writer says that the caller may store there in place. Pinned.
-func (c *Cache[K, V]) find(w *worker, hash uint64, key K, writer bool) (spot, tierNumber) {
+func (c *Cache[K, V]) find(w *worker, hash uint64, key K, writer bool) (spot, manner) {
 	for {
 		t := c.table.Load()
 		if c.tiered {
-			if s, from := c.lookTiers(w, t, hash, key, writer); s.found() {
-				return s, from
+			if s, how := c.lookTiers(w, t, hash, key, writer); s.found() {
+				return s, how
 			}
 		}
 		// An entry on its way is in the new table before it leaves the old one.
 		if old := t.old.Load(); old != nil {
-			if s := c.probe(w, old, hash, key, writer); s.found() {
-				return s, inIndex
+			if s, how := c.probe(w, old, hash, key, writer); s.found() {
+				return s, how
 			}
 		}
-		if s := c.probe(w, t, hash, key, writer); s.found() {
-			return s, inIndex
+		if s, how := c.probe(w, t, hash, key, writer); s.found() {
+			return s, how
 		}
 		if c.table.Load() == t {
 			return spot{}, inIndex
@@ -147,29 +153,30 @@ func (c *Cache[K, V]) find(w *worker, hash uint64, key K, writer bool) (spot, ti
 }
 
 // probe is find in one table.
-func (c *Cache[K, V]) probe(w *worker, t *table, hash uint64, key K, writer bool) spot {
+func (c *Cache[K, V]) probe(w *worker, t *table, hash uint64, key K, writer bool) (spot, manner) {
 	n := t.homeOf(hash)
 	home := bucketAt[K, V](t, n)
 	for try := 0; ; try++ {
 		w.protect(&home.bucketHead, writer, c.fenced)
 		head := home.head.Load()
 		if i := c.search(w, t, n, head, hash, key); i >= 0 {
-			return spot{t, n, i}
+			return spot{t, n, i}, dueIn(head, i)
 		}
 		marks := head >> marksShift & marksMask
 		if marks == 0 {
-			return spot{}
+			return spot{}, inIndex
 		}
 		for m := marks; m != 0; m &= m - 1 {
 			at := t.near(n, bits.TrailingZeros64(m)+1)
 			b := bucketAt[K, V](t, at)
 			w.protect(&b.bucketHead, writer, c.fenced)
-			if i := c.search(w, t, at, b.head.Load(), hash, key); i >= 0 {
-				return spot{t, at, i}
+			head := b.head.Load()
+			if i := c.search(w, t, at, head, hash, key); i >= 0 {
+				return spot{t, at, i}, dueIn(head, i)
 			}
 		}
 		if (home.head.Load()^head)&^headLock == 0 || try == probeTries {
-			return spot{}
+			return spot{}, inIndex
 		}
 	}
 }
@@ -307,51 +314,60 @@ func (t *tier) promote(low uint32, s slot) {
 	}
 }
 
-// A tierNumber tells where a hit was found.
-type tierNumber uint8
+// A manner tells how an entry was found: where, and whether it is due by the head
+// that led to it. (A later look at the head would not do: who takes a place out
+// clears the bit.)
+type manner uint8
 
 const (
-	inIndex tierNumber = iota
+	inIndex manner = iota
 	inT1
 	inT2
+	foundDue manner = 4
 )
 
+func (m manner) tier() manner { return m &^ foundDue }
+func (m manner) due() bool    { return m&foundDue != 0 }
+
+func dueIn(head uint64, i int) manner { return manner(head>>(dueShift+i)&1) * foundDue }
+
 // lookTiers looks for a key in T1 and T2.
-func (c *Cache[K, V]) lookTiers(w *worker, t *table, hash uint64, key K, writer bool) (spot, tierNumber) {
-	if s := c.lookTier(w, &c.t1, t, hash, key, writer); s.found() {
-		return s, inT1
+func (c *Cache[K, V]) lookTiers(w *worker, t *table, hash uint64, key K, writer bool) (spot, manner) {
+	if s, due := c.lookTier(w, &c.t1, t, hash, key, writer); s.found() {
+		return s, inT1 | due
 	}
-	if s := c.lookTier(w, &c.t2, t, hash, key, writer); s.found() {
-		return s, inT2
+	if s, due := c.lookTier(w, &c.t2, t, hash, key, writer); s.found() {
+		return s, inT2 | due
 	}
 	return spot{}, inIndex
 }
 
-func (c *Cache[K, V]) lookTier(w *worker, tier *tier, t *table, hash uint64, key K, writer bool) spot {
+func (c *Cache[K, V]) lookTier(w *worker, tier *tier, t *table, hash uint64, key K, writer bool) (spot, manner) {
 	if len(tier.words) == 0 {
-		return spot{}
+		return spot{}, inIndex
 	}
 	v := tier.word(uint32(hash)).Load()
 	s := slot(v)
 	if v>>32 != hash&0xffffffff || s == 0 || s.table() != t.number || t.old.Load() != nil {
-		return spot{}
+		return spot{}, inIndex
 	}
 	// A key that hides an older place of its own is in the home, or before it in
 	// the order of (I6): the tier may only speak for an entry in its home.
 	n := s.bucket()
 	if n != t.homeOf(hash) {
-		return spot{}
+		return spot{}, inIndex
 	}
 	b := bucketAt[K, V](t, n)
 	w.protect(&b.bucketHead, writer, c.fenced)
 	i := s.place()
-	if b.head.Load()>>(8*i)&tagBits != tagOf(hash) || b.place(i).key != key || c.table.Load() != t {
-		return spot{}
+	head := b.head.Load()
+	if head>>(8*i)&tagBits != tagOf(hash) || b.place(i).key != key || c.table.Load() != t {
+		return spot{}, inIndex
 	}
 	if debug {
 		w.life = t.lives[index(n, i)].Load()
 	}
-	return spot{t, n, i}
+	return spot{t, n, i}, dueIn(head, i)
 }
 
 // promote puts an entry that is read again into T2, and one of the highest rank

@@ -1,14 +1,14 @@
 package dualcache
 
 import (
-	"math/bits"
 	"runtime"
 	"sync/atomic"
 	"time"
 	"unsafe"
 )
 
-// The write path: Set and Delete.
+// The write path: Set, Delete, and their kin, all of which are a change to one key,
+// if some condition holds.
 //
 // A Set of a resident key whose value is a word changes it in place, without
 // a lock: it protects the bucket as a reader does, and stores. Why that is
@@ -32,20 +32,67 @@ import (
 // Order of a retirement: clear the tag, stamp the place (qsbr.go I1), tell the
 // policy.
 
-// set is Set with a deadline.
-func (c *Cache[K, V]) set(key K, value V, deadline int64) {
-	hash := c.hash(key)
-	if deadline != noDeadline && !c.timed.Load() {
-		c.timed.Store(true)
-	}
-	if c.valueKind == valueFixed || deadline != noDeadline {
+// A change is what a Set, or one of its kin, wants done to one key.
+type change[K comparable, V any] struct {
+	hash  uint64
+	key   K
+	value V
+	only  condition
+	was   identity[V] // ifSame
+	load  *ticket     // ifIntact
+
+	now      int64 // the clock, read before the change began; 0: there are no deadlines
+	deadline int64 // or noDeadline
+	limit    int64 // how far reads may move the deadline; 0: without limit
+	reload   int64 // when a read starts a reload; 0: never
+	due      bool
+	restored bool // the entry comes from a snapshot, with this policy word
+	word     uint32
+	weight   uint32
+
+	reserved int64 // weight that has been taken for it
+	needs    int64 // weight that it lacks
+	replaced int64 // weight of the entry that it replaces
+	spare    *removal[K, V]
+	found    V // the value that stands in the way of ifAbsent
+}
+
+// A condition says when a change is made.
+type condition uint8
+
+const (
+	always   condition = iota
+	ifAbsent           // the key has no value
+	ifSame             // it has the value that was read, and has had no other since
+	ifIntact           // it has not been set or deleted since a load began (load.go)
+)
+
+// An outcome tells what an attempt at a change came to.
+type outcome uint8
+
+const (
+	outcomeDone outcome = iota
+	outcomeClosed
+	outcomeUnmet   // its condition does not hold
+	outcomeRefused // for want of a place, or too heavy
+	outcomeNeedsPermit
+	outcomeNeedsWeight
+	outcomeNeedsColumns // the chunks of the free place have not been made
+	outcomeNeedsSettle  // stores without the lock must end first
+	outcomeFull         // no free place within reach of the home
+	outcomeLocked       // a lock is held for long, or the table was outgrown
+)
+
+// setBare is Set where a configuration asks for nothing but a map that evicts.
+func (c *Cache[K, V]) setBare(hash uint64, key K, value V) {
+	w := c.enter()
+	if c.valueKind == valueFixed {
 		// Under the lock it is found out whether the key is resident.
-		c.setLocked(c.enter(), hash, key, value, deadline, true)
+		c.applyPinned(w, &change[K, V]{hash: hash, key: key, value: value}, true)
 		return
 	}
-	w := c.enter()
 	var s spot
-	var from tierNumber
+	var how manner
 	absent := false
 	if c.plain {
 		// The home bucket first, as in Get.
@@ -61,20 +108,20 @@ func (c *Cache[K, V]) set(key K, value V, deadline int64) {
 				break
 			}
 		}
-		absent = head>>marksShift == 0 // or about to be moved: seen under the lock
+		absent = head&(headMoved|marksMask<<marksShift) == 0
 	}
 	if !s.found() && !absent {
-		s, from = c.find(w, hash, key, true)
+		s, how = c.find(w, hash, key, true)
 	}
-	if !s.found() || s.word().Load()&(policyLive|policyDeadline) != policyLive || !c.settled(s.t) {
-		c.setLocked(w, hash, key, value, deadline, s.found())
+	if !s.found() || s.word().Load()&(policyLive|policyDeadline) != policyLive || !c.lockless.Load() || !c.settled(s.t) {
+		c.applyPinned(w, &change[K, V]{hash: hash, key: key, value: value}, s.found())
 		return
 	}
 	if debug {
 		yield(pointInPlace)
 	}
 	c.store(placeAt[K, V](s), value)
-	wake := c.noteHit(w, hash, s, from)
+	wake := c.noteHit(w, hash, s, how)
 	w.counts.sets.add(1)
 	w.leave()
 	if wake {
@@ -89,29 +136,87 @@ func (c *Cache[K, V]) settled(t *table) bool {
 	return c.table.Load() == t && t.old.Load() == nil
 }
 
-// An outcome tells what an attempt at a locked Set came to.
-type outcome uint8
+// prepare asks the clock and the callbacks for what a change needs to know. ttl is
+// the caller's own if own is set. It reports false if the value is not to be kept:
+// its time is up before it began. Not pinned.
+func (c *Cache[K, V]) prepare(u *change[K, V], ttl time.Duration, own bool) bool {
+	if !own {
+		if ttl = c.ttl; c.perEntry != nil {
+			ttl = c.perEntry(u.key, u.value)
+		}
+	}
+	if c.weigher != nil {
+		u.weight = c.weigher(u.key, u.value)
+	}
+	if ttl < 0 {
+		return false
+	}
+	if ttl > 0 || c.idle > 0 || c.reloadTime > 0 {
+		if !c.timed.Load() {
+			c.timed.Store(true)
+		}
+	} else if !c.timed.Load() || u.only == always && c.listener == nil {
+		return true
+	}
+	u.now = c.now()
+	if ttl > 0 {
+		u.deadline = after(u.now, ttl)
+	}
+	if c.idle > 0 {
+		u.limit = u.deadline
+		if idle := after(u.now, c.idle); u.deadline == noDeadline || idle < u.deadline {
+			u.deadline = idle
+		}
+	}
+	if c.reloadTime > 0 {
+		u.reload = after(u.now, c.reloadTime)
+	}
+	u.due = c.dueAt(u)
+	return true
+}
 
-const (
-	outcomeDone outcome = iota
-	outcomeClosed
-	outcomeNeedsPermit
-	outcomeNeedsDeadlines // the chunk of the free place has not been made
-	outcomeFull           // no free place within reach of the home
-	outcomeLocked         // a lock is held for long, or the table was outgrown
-)
+// dueAt tells whether an entry is due from the start.
+func (c *Cache[K, V]) dueAt(u *change[K, V]) bool {
+	return (u.deadline != noDeadline || u.reload != 0) &&
+		(c.eager || eventOf(u.deadline, u.reload, false) <= u.now)
+}
 
-// setLocked takes over pinned, and unpins.
-func (c *Cache[K, V]) setLocked(w *worker, hash uint64, key K, value V, deadline int64, resident bool) {
+// apply makes a change. resident is what the caller believes of the key. The result
+// is outcomeDone, outcomeClosed, outcomeUnmet or outcomeRefused. Not pinned.
+func (c *Cache[K, V]) apply(u *change[K, V], resident bool) outcome {
+	if c.listener != nil {
+		u.spare = c.listener.get()
+	}
+	if c.weigher != nil && int64(u.weight) > c.maxWeight.Load() {
+		return c.refuse(u)
+	}
+	return c.applyPinned(c.enter(), u, resident)
+}
+
+// applyPinned takes over pinned, and unpins.
+func (c *Cache[K, V]) applyPinned(w *worker, u *change[K, V], resident bool) outcome {
+	result := c.attempts(w, u, resident)
+	if u.reserved != 0 {
+		c.room.Add(u.reserved)
+	}
+	if c.listener != nil {
+		c.listener.dispatch(u.spare)
+	}
+	return result
+}
+
+func (c *Cache[K, V]) attempts(w *worker, u *change[K, V], resident bool) outcome {
 	for try := 0; ; {
 		if !resident && w.permits == 0 {
-			w = c.getPermit(w, hash)
+			if w = c.getPermit(w, u.hash); w == nil {
+				return c.refuse(u)
+			}
 			continue
 		}
-		result, at := c.trySet(w, hash, key, value, deadline)
+		result, at := c.tryChange(w, u)
 		if result == outcomeDone {
 			c.finishSet(w)
-			return
+			return result
 		}
 		if result == outcomeNeedsPermit {
 			resident = false
@@ -120,16 +225,21 @@ func (c *Cache[K, V]) setLocked(w *worker, hash uint64, key K, value V, deadline
 		c.keepNoPermit(w)
 		w.leave()
 		switch result {
-		case outcomeClosed:
-			return
-		case outcomeNeedsDeadlines:
-			at.t.makeDeadlines(at.index())
+		case outcomeClosed, outcomeUnmet:
+			return result
+		case outcomeNeedsColumns:
+			c.makeColumns(at)
+		case outcomeNeedsSettle:
+			c.settleWriters()
+		case outcomeNeedsWeight:
+			if !c.makeWeight(u) {
+				return c.refuse(u)
+			}
 		case outcomeFull:
 			if try == supplyTries {
-				c.refuse(hash, key)
-				return
+				return c.refuse(u)
 			}
-			c.makePlace(hash, try)
+			c.makePlace(u.hash, try)
 			try++
 		case outcomeLocked:
 			c.giveWay()
@@ -144,49 +254,26 @@ func (c *Cache[K, V]) giveWay() {
 	runtime.Gosched()
 }
 
-// getPermit gets a permit for an insert. It is entered pinned and returns
-// pinned, but unpins in between unless there are plenty.
-func (c *Cache[K, V]) getPermit(w *worker, hash uint64) *worker {
-	taken := c.takePermits(w)
-	t := c.table.Load()
-	grow := t.hashes != nil && c.mustGrow(t)
-	if taken && !grow && (c.permits.Load() >= c.lowWater || !c.crowded.Load()) {
-		return w
-	}
-	c.keepNoPermit(w) // it may go on on another P
-	w.leave()
-	n := 0
-	switch {
-	case grow:
-		c.grow(t, true)
-	case taken:
-		c.makeRoomAhead()
-	default:
-		n = c.makeRoom(hash)
-	}
-	w = c.enter()
-	w.permits += n
-	return w
-}
-
-// trySet makes one attempt under the home's lock. Pinned.
-func (c *Cache[K, V]) trySet(w *worker, hash uint64, key K, value V, deadline int64) (outcome, spot) {
-	t, home, ok := c.lockHome(w, hash)
+// tryChange makes one attempt under the home's lock. Pinned.
+func (c *Cache[K, V]) tryChange(w *worker, u *change[K, V]) (outcome, spot) {
+	t, home, ok := c.lockHome(w, u.hash)
 	if !ok {
 		return outcomeLocked, spot{}
 	}
-	old, resident := c.locate(w, t, home.n, home.head, hash, key)
-	switch {
-	case resident && c.updateInPlace(old, value, deadline):
-		c.noteAccess(old.word())
-		home.unlockVisible()
-		return outcomeDone, spot{}
-	case !resident && c.closed.Load():
+	old, resident := c.locate(w, t, home.n, home.head, u.hash, u.key)
+	result := c.mayChange(w, u, old, resident)
+	if result == outcomeDone && resident {
+		result = c.updateInPlace(&home, old, u)
+		if result == outcomeDone {
+			return result, old
+		}
+		if result == outcomeFull { // in this place
+			result = outcomeDone
+		}
+	}
+	if result != outcomeDone {
 		home.unlock()
-		return outcomeClosed, spot{}
-	case !resident && w.permits == 0:
-		home.unlock()
-		return outcomeNeedsPermit, spot{}
+		return result, old
 	}
 	first := home.n
 	if resident {
@@ -197,19 +284,22 @@ func (c *Cache[K, V]) trySet(w *worker, hash uint64, key K, value V, deadline in
 		home.unlock()
 		return outcomeFull, spot{}
 	}
-	result := outcomeDone
 	switch {
-	case deadline != noDeadline && t.deadlineChunkOf(s.index()) == nil:
-		result = outcomeNeedsDeadlines
+	case !c.hasColumns(s, u):
+		result = outcomeNeedsColumns
 	case resident:
 		word := touched(old.word().Load(), c.now16(), fadeTicks)&^policyDeadline | policyLive
-		c.fill(s, &home, hash, key, value, deadline, word)
-		if !c.replace(w, &home, &at, old, s, hash) {
+		c.fill(s, &home, u, word)
+		if !c.replace(w, &home, &at, old, s, u) {
 			result = outcomeLocked
 		}
 	default:
-		c.fill(s, &home, hash, key, value, deadline, newcomer(c.now16()))
-		c.insert(w, &home, &at, s, hash)
+		word := newcomer(c.now16())
+		if u.restored {
+			word = u.word
+		}
+		c.fill(s, &home, u, word)
+		c.insert(w, &home, &at, s, u)
 	}
 	if result != outcomeDone {
 		placeAt[K, V](s).wipe()
@@ -218,8 +308,51 @@ func (c *Cache[K, V]) trySet(w *worker, hash uint64, key K, value V, deadline in
 			at.unlock()
 		}
 		home.unlock()
+		return result, s
+	}
+	if c.weigher != nil {
+		u.settle()
 	}
 	return result, s
+}
+
+// settle gives back the weight that was reserved and not needed.
+func (u *change[K, V]) settle() { u.reserved += u.replaced - int64(u.weight) }
+
+// mayChange tells whether a change may be made, under the home's lock.
+func (c *Cache[K, V]) mayChange(w *worker, u *change[K, V], old spot, resident bool) outcome {
+	switch u.only {
+	case ifAbsent:
+		if resident && hasValue(old.t.deadline(old.index()), u.now) {
+			u.found = c.loadValue(placeAt[K, V](old))
+			c.noteAccess(old.word())
+			return outcomeUnmet
+		}
+	case ifSame:
+		if !resident || !hasValue(old.t.deadline(old.index()), u.now) || !c.same(old, &u.was) {
+			return outcomeUnmet
+		}
+		if u.deadline != noDeadline && c.lockless.Load() && old.word().Load()&policyDeadline == 0 {
+			return outcomeNeedsSettle
+		}
+	case ifIntact:
+		if !c.intact(u.load) || !u.load.reload && resident && hasValue(old.t.deadline(old.index()), u.now) {
+			return outcomeUnmet
+		}
+	}
+	if !resident && c.closed.Load() {
+		return outcomeClosed
+	}
+	if !resident && w.permits == 0 {
+		return outcomeNeedsPermit
+	}
+	if c.weigher != nil && !c.weighs(u, old, resident) {
+		return outcomeNeedsWeight
+	}
+	if u.only != ifIntact {
+		c.disturb(u.hash)
+	}
+	return outcomeDone
 }
 
 // vacant finds a free place, in bucket first if there is one, else as near to the
@@ -299,21 +432,61 @@ func (c *Cache[K, V]) free(word *atomic.Uint32) bool {
 	return false
 }
 
+// makeColumns makes the chunks that a place may need. Not pinned.
+func (c *Cache[K, V]) makeColumns(s spot) {
+	t, i := s.t, s.index()
+	if c.timed.Load() {
+		t.deadlines.ensure(i)
+	}
+	if c.idle > 0 {
+		t.limits.ensure(i)
+	}
+	if c.reloadTime > 0 {
+		t.reloads.ensure(i)
+	}
+	if c.weigher != nil {
+		t.weights.ensure(i)
+	}
+}
+
+// hasColumns reports whether the chunks that a change needs at a place have been made.
+func (c *Cache[K, V]) hasColumns(s spot, u *change[K, V]) bool {
+	t, i := s.t, s.index()
+	return (u.deadline == noDeadline || t.deadlines.at(i) != nil) &&
+		(u.limit == 0 || t.limits.at(i) != nil) &&
+		(u.reload == 0 || t.reloads.at(i) != nil) &&
+		(c.weigher == nil || t.weights.at(i) != nil)
+}
+
+// date writes the times of a change beside a place, whose bucket and home are locked.
+func (t *table) date(i uint64, deadline, limit, reload int64) {
+	setIn(&t.deadlines, i, deadline)
+	setIn(&t.limits, i, limit)
+	setIn(&t.reloads, i, reload)
+}
+
 // fill writes an entry into a free place. Nobody sees it yet.
-func (c *Cache[K, V]) fill(s spot, home *hold, hash uint64, key K, value V, deadline int64, word uint32) {
+func (c *Cache[K, V]) fill(s spot, home *hold, u *change[K, V], word uint32) {
 	t, i := s.t, s.index()
 	if debug {
 		t.lives[i].Add(1)
 	}
 	p := placeAt[K, V](s)
-	p.key, p.value = key, value
-	if deadline != noDeadline {
+	p.key, p.value = u.key, u.value
+	if u.deadline != noDeadline {
 		word |= policyDeadline
 	}
-	t.setDeadline(i, deadline)
-	if t.hashes != nil {
-		t.hashes[i] = hash
+	if c.timed.Load() {
+		t.date(i, u.deadline, u.limit, u.reload)
 	}
+	if c.weigher != nil {
+		t.weights.at(i).Store(u.weight)
+	}
+	if t.hashes != nil {
+		t.hashes[i] = u.hash
+	}
+	fills := &t.aside[s.b].fills
+	publish32(fills, fills.Load()+1)
 	publish32(s.position(), atDistance(t.distance(home.n, s.b)))
 	publish32(s.word(), word)
 }
@@ -329,30 +502,40 @@ func (t *table) distance(home, b uint64) int {
 
 // show sets the tag of a filled place and, if it is not in the home, the mark.
 // It ends the hold of the place's bucket if that is not the home.
-func (c *Cache[K, V]) show(home, at *hold, s spot, hash uint64) {
+func (c *Cache[K, V]) show(home, at *hold, s spot, u *change[K, V]) {
 	if s.b == home.n {
-		home.head = withTag(home.head, s.i, tagOf(hash))
+		home.tag(s.i, u.hash, u.due)
 		return
 	}
-	at.head = withTag(at.head, s.i, tagOf(hash))
+	at.tag(s.i, u.hash, u.due)
 	at.unlockVisible()
 	home.head |= mark(s.t.distance(home.n, s.b))
 }
 
+func (h *hold) tag(i int, hash uint64, due bool) {
+	if h.head = withTag(h.head, i, tagOf(hash)); due {
+		h.head |= dueBit(i)
+	}
+}
+
 // insert puts a filled place into the index, and unlocks. The worker has a permit
 // for it.
-func (c *Cache[K, V]) insert(w *worker, home, at *hold, s spot, hash uint64) {
-	c.show(home, at, s, hash)
+func (c *Cache[K, V]) insert(w *worker, home, at *hold, s spot, u *change[K, V]) {
+	c.show(home, at, s, u)
 	w.permits--
 	w.counts.added.add(1)
 	home.unlockVisible()
-	s.t.noteDeadline(s.index())
-	c.announce(w, s, hash)
+	s.t.noteEvent(s.index(), u.due)
+	c.announce(w, s, u)
 }
 
-// announce tells the policy of an entry that is in none of its lists.
-func (c *Cache[K, V]) announce(w *worker, s spot, hash uint64) {
-	if w.insertQueue.offer(hash<<32|uint64(s.slot())) == offerDropped {
+// announce tells the policy of an entry that is in none of its lists. Pinned ones,
+// of weight 0, are in none.
+func (c *Cache[K, V]) announce(w *worker, s spot, u *change[K, V]) {
+	if c.weigher != nil && u.weight == 0 {
+		return
+	}
+	if w.insertQueue.offer(u.hash<<32|uint64(s.slot())) == offerDropped {
 		w.counts.droppedInserts.add(1)
 	}
 }
@@ -361,7 +544,7 @@ func (c *Cache[K, V]) announce(w *worker, s spot, hash uint64) {
 // key, and unlocks. The entry keeps its place in the policy's lists: it is not a
 // new key (rule 8). It reports false, with nothing done, if it cannot get the old
 // place's bucket.
-func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, hash uint64) bool {
+func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, u *change[K, V]) bool {
 	var other hold
 	oldAt := at
 	if old.b != at.n || old.b == home.n {
@@ -370,30 +553,53 @@ func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, hash uint6
 			return false
 		}
 	}
-	listed := c.policy.rename(old, s)
-	same := oldAt.n == s.b
-	if same {
-		oldAt.head = withTag(oldAt.head, s.i, tagOf(hash))
+	listed := false
+	if c.weigher != nil && u.weight == 0 {
+		c.policy.forget(w, old)
 	} else {
-		c.show(home, at, s, hash)
+		listed = c.policy.rename(old, s)
+	}
+	if oldAt.n == s.b {
+		oldAt.tag(s.i, u.hash, u.due)
+	} else {
+		c.show(home, at, s, u)
 		home.publish() // (I6) of tiers.go: the new one before the old one
 	}
-	c.takeOut(w, home, oldAt, old)
-	s.t.noteDeadline(s.index())
+	r := leaving[K, V]{cause: CauseReplaced, now: u.now, spare: u.spare}
+	c.takeOut(w, home, oldAt, old, &r)
+	u.spare = r.spare
+	s.t.noteEvent(s.index(), u.due)
 	if !listed {
-		c.announce(w, s, hash)
+		c.announce(w, s, u)
 	}
 	return true
 }
 
+// A leaving says why and on which conditions an entry is taken out.
+type leaving[K comparable, V any] struct {
+	cause      Cause
+	now        int64       // the clock, if an expired entry is to be told from others
+	expected   uint32      // position word, or anyPosition
+	was        identity[V] // if identified
+	identified bool
+	load       *ticket        // not nil: unless the key was set or deleted since
+	wanted     bool           // value is wanted
+	spare      *removal[K, V] // to report it with
+	hadValue   bool
+	value      V
+}
+
+const anyPosition = ^uint32(0)
+
 // takeOut clears the tag of a place, whose bucket is held by at (which may be
 // home), retires it, and unlocks both. The policy has forgotten it.
-func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot) {
+func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot, r *leaving[K, V]) {
 	at.head = withTag(at.head, old.i, 0)
 	at.publish()
 	if debug {
 		yield(pointBeforeRetire)
 	}
+	c.sayGoodbye(old, r)
 	publish32(old.word(), c.grace.stamp())
 	w.counts.retired.add(1)
 	if c.pointers && w.wipeQueue.offer(uint64(old.slot())) == offerDropped && !c.wipeAll.Load() {
@@ -412,6 +618,30 @@ func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot) {
 	}
 }
 
+// sayGoodbye takes what is wanted of an entry that leaves, under its home's lock:
+// its value, its weight, and a report for the listener, in order for each key.
+func (c *Cache[K, V]) sayGoodbye(old spot, r *leaving[K, V]) {
+	if c.weigher != nil && r.cause != CauseReplaced {
+		c.room.Add(int64(old.t.weights.at(old.index()).Load()))
+	}
+	r.hadValue = true
+	if c.timed.Load() {
+		d := old.t.deadline(old.index())
+		r.hadValue = d >= 0
+		if r.now != 0 && expired(d, r.now) {
+			r.cause = CauseExpired
+		}
+	}
+	if !r.hadValue || !r.wanted && c.listener == nil {
+		return
+	}
+	p := placeAt[K, V](old)
+	r.value = c.loadValue(p)
+	if c.listener != nil {
+		c.listener.push(&r.spare, p.key, r.value, r.cause)
+	}
+}
+
 // othersAt reports whether a bucket holds an entry of the home d buckets before
 // it. That home is locked.
 func (c *Cache[K, V]) othersAt(s spot, head uint64, d int) bool {
@@ -423,22 +653,78 @@ func (c *Cache[K, V]) othersAt(s spot, head uint64, d int) bool {
 	return false
 }
 
-// updateInPlace changes a resident entry under the lock, where value and
-// deadline allow: the value first (expiry.go I2).
-func (c *Cache[K, V]) updateInPlace(s spot, value V, deadline int64) bool {
-	if c.valueKind == valueFixed || deadline != noDeadline && s.word().Load()&policyDeadline == 0 {
-		return false
+// updateInPlace changes a resident entry in its place, and unlocks, where value and
+// deadline allow: the value first (expiry.go I2). outcomeFull says that they do not.
+func (c *Cache[K, V]) updateInPlace(home *hold, s spot, u *change[K, V]) outcome {
+	hasDeadline := s.word().Load()&policyDeadline != 0
+	switch {
+	case c.valueKind == valueFixed || u.deadline != noDeadline && !hasDeadline,
+		c.weigher != nil && (u.weight == 0) != (u.replaced == 0),
+		!c.hasColumns(s, u):
+		return outcomeFull
 	}
-	c.store(placeAt[K, V](s), value)
-	s.t.setDeadline(s.index(), deadline)
-	s.t.noteDeadline(s.index())
-	return true
+	at := home
+	var other hold
+	if dated := hasDeadline || u.reload != 0; dated {
+		var ok bool
+		if at, ok = s.t.alsoLock(home, &other, s.b); !ok {
+			return outcomeLocked
+		}
+	}
+	old, ok := c.exchange(s, u)
+	if !ok {
+		if at != home {
+			at.unlock()
+		}
+		return outcomeUnmet
+	}
+	i := s.index()
+	if c.listener != nil {
+		if d := s.t.deadline(i); d >= 0 {
+			cause := CauseReplaced
+			if u.now != 0 && expired(d, u.now) {
+				cause = CauseExpired
+			}
+			c.listener.push(&u.spare, u.key, old, cause)
+		}
+	}
+	if hasDeadline || u.reload != 0 {
+		s.t.date(i, u.deadline, u.limit, u.reload)
+		if at.head &^= dueBit(s.i); u.due {
+			at.head |= dueBit(s.i)
+		}
+		s.t.noteEvent(i, u.due)
+	}
+	if c.weigher != nil {
+		s.t.weights.at(i).Store(u.weight)
+		u.settle()
+	}
+	c.noteAccess(s.word())
+	if at != home {
+		at.unlockVisible()
+	}
+	home.unlockVisible()
+	return outcomeDone
 }
 
-// removeAt takes the entry of a place out, if the place still holds one, its
-// position word is the expected one (which only the pass expects), and, unless now
-// is 0, its deadline has come. It reports whether it did. The permit is the caller's. Pinned.
-func (c *Cache[K, V]) removeAt(w *worker, s spot, expected uint32, now int64) bool {
+// exchange stores the value of a change in place, if its condition still holds: a
+// Set that goes without the lock may have come in between.
+func (c *Cache[K, V]) exchange(s spot, u *change[K, V]) (old V, ok bool) {
+	p := placeAt[K, V](s)
+	if u.only == ifSame {
+		return u.was.value, c.compareAndSwap(p, &u.was, u.value)
+	}
+	if c.listener != nil {
+		old = c.loadValue(p)
+	}
+	c.store(p, u.value)
+	return old, true
+}
+
+// removeAt takes the entry of a place out, if the place still holds one, and the
+// leaving's conditions hold. It reports whether it did. The permit is the caller's.
+// Pinned.
+func (c *Cache[K, V]) removeAt(w *worker, s spot, r *leaving[K, V]) bool {
 	n := s.t.back(s.b, distanceOf(s.position().Load()))
 	w.protect(s.t.at(n), false, c.fenced)
 	home, ok := s.t.tryLock(n, lockSpins)
@@ -452,24 +738,65 @@ func (c *Cache[K, V]) removeAt(w *worker, s spot, expected uint32, now int64) bo
 		return false
 	}
 	x := s.position().Load()
-	if !hasTag(at.head, s.i) || s.t.back(s.b, distanceOf(x)) != n || expected != anyPosition && x != expected ||
-		now != 0 && !s.t.expired(s.index(), now) {
+	if !hasTag(at.head, s.i) || s.t.back(s.b, distanceOf(x)) != n || !c.mayLeave(s, x, r) {
 		if at != &home {
 			at.unlock()
 		}
 		home.unlock()
 		return false
 	}
-	if expected == anyPosition {
+	if r.expected == anyPosition {
 		c.policy.forget(w, s)
 	} else {
 		c.policy.unlist(s, x)
 	}
-	c.takeOut(w, &home, at, s)
+	c.takeOut(w, &home, at, s, r)
 	return true
 }
 
-const anyPosition = ^uint32(0)
+// mayLeave tells whether the conditions hold on which an entry is taken out.
+func (c *Cache[K, V]) mayLeave(s spot, position uint32, r *leaving[K, V]) bool {
+	switch r.cause {
+	case CauseExpired:
+		return expired(s.t.deadline(s.index()), r.now)
+	case CauseEvicted:
+		if c.isPinned(s) {
+			return false
+		}
+	}
+	return r.expected == anyPosition || position == r.expected
+}
+
+// takeAway is removeAt with all that is around it. Not pinned.
+func (c *Cache[K, V]) takeAway(s spot, r *leaving[K, V]) bool {
+	if c.listener != nil {
+		r.spare = c.listener.get()
+	}
+	w := c.enter()
+	ok := c.removeAt(w, s, r)
+	if ok {
+		w.counts.left(r.cause)
+	}
+	w.leave()
+	if c.listener != nil {
+		c.listener.dispatch(r.spare)
+	}
+	return ok
+}
+
+// left counts an entry that was taken out.
+func (n *workerCounts) left(cause Cause) {
+	switch cause {
+	case CauseEvicted:
+		n.evictions.add(1)
+	case CauseExpired:
+		n.expirations.add(1)
+	case CauseDeleted:
+		n.deletes.add(1)
+	default:
+		n.cleared.add(1)
+	}
+}
 
 // finishSet ends a Set that took effect: it hands work on, unpinned.
 func (c *Cache[K, V]) finishSet(w *worker) {
@@ -492,254 +819,70 @@ func (c *Cache[K, V]) finishSet(w *worker) {
 	}
 }
 
-// takePermits moves some permits to the worker. Until the cache has been full
-// once they are taken one by one, so that it can be filled to the last entry;
-// from then on in batches. Pinned.
-func (c *Cache[K, V]) takePermits(w *worker) bool {
-	limit := 1
-	if c.crowded.Load() {
-		limit = max(int(c.workers.stock.Load()), 1)
+// remove takes a key out of the index, if it is there and is the one that the
+// leaving names, and reports whether it did. Not pinned.
+func (c *Cache[K, V]) remove(hash uint64, key K, r *leaving[K, V]) bool {
+	if c.listener != nil {
+		r.spare = c.listener.get()
 	}
-	n := c.takeSomePermits(int64(limit))
-	w.permits += n
-	return n > 0
+	found, again := c.tryRemove(hash, key, r)
+	for again {
+		c.giveWay()
+		found, again = c.tryRemove(hash, key, r)
+	}
+	if c.listener != nil {
+		c.listener.dispatch(r.spare)
+	}
+	if found && c.awake.Load() == 0 {
+		c.wake()
+	}
+	return found
 }
 
-func (c *Cache[K, V]) takeSomePermits(limit int64) int {
-	for {
-		have := c.permits.Load()
-		n := min(have, limit)
-		if n <= 0 {
-			return 0
-		}
-		if c.permits.CompareAndSwap(have, have-n) {
-			return int(n)
-		}
-	}
-}
-
-// keepNoPermit puts back what was taken for an insert and not used, where permits
-// are taken one by one: until the cache has been full once, and always in a small
-// one, whose permits could else all lie with workers that nobody uses; and what is
-// above the worker's stock, which shrinks as there are more of them. It is called
-// before every leave of a writer that may have one. Pinned.
-func (c *Cache[K, V]) keepNoPermit(w *worker) {
-	stock := 0
-	if c.crowded.Load() {
-		stock = int(c.workers.stock.Load())
-	}
-	if w.permits > stock {
-		c.permits.Add(int64(w.permits - stock))
-		w.permits = stock
-	}
-}
-
-// returnPermit gives back the permit of an entry that was removed. Pinned.
-func (c *Cache[K, V]) returnPermit(w *worker) {
-	if w.permits < int(c.workers.stock.Load()) && c.crowded.Load() {
-		w.permits++
-		return
-	}
-	c.permits.Add(1)
-}
-
-// A writer gives the holder of the pass lock a few microseconds to make room; then
-// it yields to others, in case one of them is the holder, or keeps it from its
-// processor. Then it evicts an entry by itself, and, as the holder seems to be
-// stopped, the next few without more ado (rule 16). What is evicted so is not the
-// policy's choice and is not remembered.
-const (
-	roomSpins   = 256
-	roomYields  = 64
-	aloneAtOnce = 16
-	idleTurns   = 64
-)
-
-// idle passes a few dozen nanoseconds.
-//
-//go:noinline
-func idle(turns int) {
-	for range turns {
-	}
-}
-
-// makeRoom evicts, and returns the permits that the caller then has. Not
-// pinned.
-func (c *Cache[K, V]) makeRoom(hash uint64) int {
-	if !c.crowded.Load() {
-		c.crowded.Store(true)
-	}
-	for spins := 0; ; spins++ {
-		if spins > 0 {
-			idle(idleTurns) // and leave the lines to the holder
-		}
-		if c.lockPass() {
-			n := c.passForRoom(c.batch)
-			if c.alone.Load() != 0 {
-				c.alone.Store(0)
-			}
-			c.unlockPass()
-			if n > 0 {
-				c.permits.Add(int64(n - 1))
-				return 1
-			}
-		}
-		if n := c.takeSomePermits(1); n > 0 {
-			return n
-		}
-		switch patient := c.alone.Load()%aloneAtOnce == 0; {
-		case spins < roomSpins:
-		case patient && spins < roomSpins+roomYields:
-			runtime.Gosched()
-		case c.evictNear(hash):
-			c.alone.Add(1)
-			return 1
-		default:
-			runtime.Gosched()
-		}
-	}
-}
-
-// evictNear evicts an entry that is little used from within reach of the home of
-// hash, or, if there is none, from the next bucket that has one. It reports whether
-// it did. The permit is the caller's.
-func (c *Cache[K, V]) evictNear(hash uint64) bool {
-	for t := c.table.Load(); t != nil; t = t.old.Load() {
-		n := t.homeOf(hash)
-		if c.evictLowest(t, n, t.reach()) {
-			return true
-		}
-		for i := range t.homes {
-			if c.evictLowest(t, (n+i)%t.homes, 0) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// evictLowest evicts the entry that has been read least, and of these the one that
-// was longest ago, from the buckets up to last steps from a home. It reports whether
-// it did. The permit is the caller's.
-func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) bool {
-	var lowest spot
-	best := ^uint64(0)
-	now := c.now16()
-	for d := range last + 1 {
-		b := t.near(home, d)
-		for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
-			s := spot{t, b, position(m)}
-			if u := usage(s.word().Load(), now, fadeTicks); u < best {
-				lowest, best = s, u
-			}
-		}
-	}
-	if !lowest.found() {
-		return false
-	}
-	return c.evictAt(lowest, anyPosition)
-}
-
-// makePlace makes a free place near the home of a hash where retired places and
-// live entries take all there are: a grace period frees the former; where a
-// section lasts, they are freed by hand; and if it is too crowded for the table
-// to grow, the entry of the lowest rank leaves. It is called again and again, and
-// then yields, and waits. Not pinned.
-func (c *Cache[K, V]) makePlace(hash uint64, try int) {
-	if c.advance(); c.advance() && try == 0 {
-		return // two periods, or the second that the stamps ask for
-	}
-	t := c.table.Load()
-	home := t.homeOf(hash)
-	if c.liveIn(t, home) > crowd(t) {
-		if t.hashes != nil && t.old.Load() == nil {
-			c.grow(t, try < supplyYields)
-			runtime.Gosched()
-			return
-		}
-		if c.evictLowest(t, home, t.reach()) {
-			c.permits.Add(1)
-		}
-	}
-	for d := 0; d <= t.reach(); d++ {
-		c.freeByHand(t, t.near(home, d))
-	}
-	switch {
-	case try > supplyYields:
-		time.Sleep(supplyPause)
-	case try > 2:
-		runtime.Gosched()
-	}
-}
-
-const (
-	supplyYields = 64
-	supplyTries  = supplyYields + 100
-	supplyPause  = 100 * time.Microsecond
-)
-
-// crowd is how many entries within reach of a home are too many.
-func crowd(t *table) int { return (t.reach()+1)*bucketPlaces - 2 }
-
-// liveIn counts the entries within reach of a home.
-func (c *Cache[K, V]) liveIn(t *table, home uint64) (n int) {
-	for d := 0; d <= t.reach(); d++ {
-		n += bits.OnesCount64(live(t.at(t.near(home, d)).head.Load()))
-	}
-	return n
-}
-
-// refuse gives up a Set for want of a place. The older value must not outlive
-// it.
-func (c *Cache[K, V]) refuse(hash uint64, key K) {
-	c.remove(hash, key)
+func (c *Cache[K, V]) tryRemove(hash uint64, key K, r *leaving[K, V]) (found, again bool) {
 	w := c.enter()
-	w.counts.refusals.add(1)
-	w.leave()
-}
-
-// remove takes a key out of the index. It reports whether it was there, and
-// the deadline that it had.
-func (c *Cache[K, V]) remove(hash uint64, key K) (bool, int64) {
-	for {
-		w := c.enter()
-		t, home, ok := c.lockHome(w, hash)
-		if !ok {
-			w.leave()
-			c.giveWay()
-			continue
-		}
-		s, ok := c.locate(w, t, home.n, home.head, hash, key)
-		if !ok {
-			home.unlock()
-			w.leave()
-			return false, noDeadline
-		}
-		var other hold
-		at, ok := t.alsoLock(&home, &other, s.b)
-		if !ok {
-			home.unlock()
-			w.leave()
-			runtime.Gosched()
-			continue
-		}
-		deadline := t.deadline(s.index())
-		c.policy.forget(w, s)
-		c.takeOut(w, &home, at, s)
-		c.returnPermit(w)
-		w.counts.deletes.add(1)
-		w.leave()
-		if c.awake.Load() == 0 {
-			c.wake()
-		}
-		return true, deadline
+	defer w.leave()
+	t, home, ok := c.lockHome(w, hash)
+	if !ok {
+		return false, true
 	}
+	s, ok := c.locate(w, t, home.n, home.head, hash, key)
+	if r.load != nil && !c.intact(r.load) {
+		home.unlock()
+		return false, false
+	}
+	if r.identified && (!ok || !hasValue(t.deadline(s.index()), r.now) || !c.same(s, &r.was)) {
+		home.unlock()
+		return false, false
+	}
+	if r.load == nil {
+		c.disturb(hash)
+	}
+	if !ok {
+		home.unlock()
+		return false, false
+	}
+	var other hold
+	at, ok := t.alsoLock(&home, &other, s.b)
+	if !ok {
+		home.unlock()
+		return false, true
+	}
+	if r.now != 0 && expired(t.deadline(s.index()), r.now) {
+		r.cause = CauseExpired
+	}
+	c.policy.forget(w, s)
+	c.takeOut(w, &home, at, s, r)
+	c.returnPermit(w)
+	w.counts.left(r.cause)
+	return true, false
 }
 
 // clearAll empties the index, place by place: first the table that is being
 // outgrown, whose entries may be on their way into the other.
 func (c *Cache[K, V]) clearAll() {
 	c.crowded.Store(false)
+	c.disturbAll()
 	for {
 		t := c.table.Load()
 		if old := t.old.Load(); old != nil {
@@ -754,21 +897,30 @@ func (c *Cache[K, V]) clearAll() {
 }
 
 func (c *Cache[K, V]) clearTable(t *table) {
+	now := int64(0)
+	if c.timed.Load() {
+		now = c.now()
+	}
 	for b := uint64(0); b < t.homes; b++ {
-		for live(t.at(b).head.Load()) != 0 {
-			w := c.enter()
+		for c.occupied(t.at(b)) {
 			n := 0
 			for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
-				if c.removeAt(w, spot{t, b, position(m)}, anyPosition, 0) {
+				r := leaving[K, V]{cause: CauseCleared, expected: anyPosition, now: now}
+				if c.takeAway(spot{t, b, position(m)}, &r) {
 					n++
 				}
 			}
-			w.counts.cleared.add(uint64(n))
-			w.leave()
 			c.permits.Add(int64(n))
 			if n == 0 {
 				runtime.Gosched()
 			}
 		}
 	}
+}
+
+// occupied reports whether a bucket has entries, or, where there are loads, may be
+// about to get one that began before: whoever holds its lock has looked before.
+func (c *Cache[K, V]) occupied(b *bucketHead) bool {
+	head := b.head.Load()
+	return live(head) != 0 || head&headLock != 0 && c.loads.Load() != nil
 }

@@ -418,11 +418,15 @@ func TestStatsFieldsAreComplete(t *testing.T) {
 	// Each field holds its own number, so that no two can be mixed up.
 	var stats dualcache.Stats
 	fields := reflect.ValueOf(&stats).Elem()
+	// A replay neither loads nor listens.
+	left := []string{"Loads", "LoadFailures", "LoadTime", "ListenerPanics"}
 	for i := range fields.NumField() {
-		fields.Field(i).SetUint(uint64(i) + 1)
+		if field := fields.Field(i); field.CanUint() {
+			field.SetUint(uint64(i) + 1)
+		}
 	}
-	if len(statsFields) != fields.NumField() {
-		t.Fatalf("%d fields are printed, dualcache.Stats has %d", len(statsFields), fields.NumField())
+	if want := fields.NumField() - len(left); len(statsFields) != want {
+		t.Fatalf("%d fields are printed, want %d", len(statsFields), want)
 	}
 	for _, field := range statsFields {
 		name := strings.ReplaceAll(field.name, "-", "")

@@ -1,0 +1,177 @@
+package dualcache
+
+import (
+	"container/heap"
+	"iter"
+	"slices"
+)
+
+// Looking in: iteration, and the hottest and coldest entries.
+//
+// An iteration goes through the homes of the index in order. All keys of a home are
+// copied under its lock, and given to the caller after: so a key that is there
+// throughout is seen exactly once, whatever is done to it and to others meanwhile,
+// and no lock is held while the caller's code runs. A home's lock is held for some
+// tens of nanoseconds for each of its entries, of which there are four or so.
+//
+// Homes are ranges of hashes, in order, in every table. When the index grows in the
+// middle of an iteration, it goes on in the new table at the hash that it has reached.
+// Entries of the old table are moved first, as a Set would move them.
+
+// A visited entry is what an iteration sees.
+type visited[K comparable, V any] struct {
+	Entry[K, V]
+	hash  uint64
+	id    identity[V]
+	usage uint64
+}
+
+// eachHome calls f with every entry that has a value, until it returns false.
+// identified says that f needs the identities.
+func (c *Cache[K, V]) eachHome(identified bool, f func(*visited[K, V]) bool) {
+	var entries []visited[K, V]
+	var from, partly uint64 // hashes below from have been visited
+	for from < 1<<32 {
+		now := c.nowIfTimed()
+		next, ok := uint64(0), false
+		if entries, next, ok = c.copyHome(entries[:0], from, now, identified); !ok {
+			c.giveWay()
+			continue
+		}
+		// The first home after the table has grown may have been visited in part.
+		for i := range entries {
+			entries[i].hash = c.hash(entries[i].Key)
+		}
+		partly, from = from, next
+		for i := range entries {
+			if e := &entries[i]; e.hash>>32 >= partly && !f(e) {
+				return
+			}
+		}
+	}
+}
+
+// copyHome copies the entries of the home that the upper half of a hash leads to, and
+// tells where the next home begins. It reports false if it could not lock.
+func (c *Cache[K, V]) copyHome(entries []visited[K, V], from uint64, now int64, identified bool) (_ []visited[K, V], next uint64, ok bool) {
+	if cap(entries) < (maxDistance+1)*bucketPlaces {
+		entries = make([]visited[K, V], 0, (maxDistance+1)*bucketPlaces) // not under the pin
+	}
+	w := c.enter()
+	defer w.leave()
+	t := c.table.Load()
+	n := from * t.homes >> 32
+	next = ((n+1)<<32 + t.homes - 1) / t.homes
+	if old := t.old.Load(); old != nil {
+		for m := old.homeOf(from << 32); m <= min(old.homeOf((next-1)<<32), old.homes-1); m++ {
+			if !c.moveHome(w, old, t, m) {
+				return entries, from, false
+			}
+		}
+	}
+	w.protect(t.at(n), false, c.fenced)
+	home, ok := t.tryLock(n, lockSpins)
+	if !ok {
+		return entries, from, false
+	}
+	defer home.unlock()
+	if home.head&headMoved != 0 {
+		return entries, from, false
+	}
+	for d := 0; d <= t.reach(); d++ {
+		if d > 0 && home.head&mark(d) == 0 {
+			continue
+		}
+		at := t.near(n, d)
+		for m := live(t.at(at).head.Load()); m != 0; m &= m - 1 {
+			s := spot{t, at, position(m)}
+			if distanceOf(s.position().Load()) != d || t.back(at, d) != n || !hasValue(t.deadline(s.index()), now) {
+				continue
+			}
+			e := visited[K, V]{Entry: c.entryAt(s), usage: usage(s.word().Load(), c.now16(), fadeTicks)}
+			if identified {
+				e.id = c.identify(s)
+				e.Value = e.id.value
+			}
+			entries = append(entries, e)
+		}
+	}
+	return entries, next, true
+}
+
+// All iterates over the entries of the cache, in no order. It is weakly consistent:
+// an entry that is there throughout is seen exactly once; one that comes, goes or
+// changes meanwhile may be seen, as it is when the iteration gets there, or not.
+// It is no access. The loop's body may do anything with the cache.
+func (c *Cache[K, V]) All() iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		c.eachHome(false, func(e *visited[K, V]) bool { return yield(e.Key, e.Value) })
+	}
+}
+
+// Keys iterates over the keys; see All.
+func (c *Cache[K, V]) Keys() iter.Seq[K] {
+	return func(yield func(K) bool) {
+		c.eachHome(false, func(e *visited[K, V]) bool { return yield(e.Key) })
+	}
+}
+
+// Values iterates over the values; see All.
+func (c *Cache[K, V]) Values() iter.Seq[V] {
+	return func(yield func(V) bool) {
+		c.eachHome(false, func(e *visited[K, V]) bool { return yield(e.Value) })
+	}
+}
+
+// Hottest returns up to n entries that the eviction policy thinks are used most,
+// the hottest first: by reads lately, then by the time of the last one. It visits
+// every entry.
+func (c *Cache[K, V]) Hottest(n int) []Entry[K, V] {
+	return c.extreme(n, func(a, b uint64) bool { return a < b })
+}
+
+// Coldest returns up to n entries that the eviction policy thinks are used least, the
+// coldest first. It visits every entry.
+func (c *Cache[K, V]) Coldest(n int) []Entry[K, V] {
+	return c.extreme(n, func(a, b uint64) bool { return a > b })
+}
+
+// extreme finds the n entries whose usage is last in an order, the last one first.
+func (c *Cache[K, V]) extreme(n int, before func(a, b uint64) bool) []Entry[K, V] {
+	if n <= 0 {
+		return nil
+	}
+	h := &ranking[K, V]{before: before}
+	c.eachHome(false, func(e *visited[K, V]) bool {
+		switch {
+		case len(h.list) < n:
+			heap.Push(h, *e)
+		case before(h.list[0].usage, e.usage):
+			h.list[0] = *e
+			heap.Fix(h, 0)
+		}
+		return true
+	})
+	result := make([]Entry[K, V], len(h.list))
+	for i := range slices.Backward(result) {
+		result[i] = heap.Pop(h).(visited[K, V]).Entry
+	}
+	return result
+}
+
+// A ranking is a heap of entries by usage, for container/heap.
+type ranking[K comparable, V any] struct {
+	list   []visited[K, V]
+	before func(a, b uint64) bool
+}
+
+func (h *ranking[K, V]) Len() int           { return len(h.list) }
+func (h *ranking[K, V]) Less(i, j int) bool { return h.before(h.list[i].usage, h.list[j].usage) }
+func (h *ranking[K, V]) Swap(i, j int)      { h.list[i], h.list[j] = h.list[j], h.list[i] }
+func (h *ranking[K, V]) Push(x any)         { h.list = append(h.list, x.(visited[K, V])) }
+func (h *ranking[K, V]) Pop() any {
+	last := len(h.list) - 1
+	x := h.list[last]
+	h.list = h.list[:last]
+	return x
+}

@@ -1,0 +1,633 @@
+package dualcache
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Loading: a value that is missing is fetched by a function of the user's, once for
+// all who ask for it meanwhile (singleflight, after groupcache), in the goroutine of
+// the first, under no lock and no pin.
+//
+// Two structures. The table of calls, in stripes under mutexes, is where those who
+// ask meet. It is hints only: what may be stored is decided by the tickets. For
+// each home there is a word, in an array that does not change when the index grows:
+//
+//	bits 0..7    loads of keys of this home that are under way
+//	bits 8..63   a bit for each key of this home that was set or deleted meanwhile,
+//	             by 56 values of its hash
+//
+// A load takes a ticket under the lock of its key's home, before its loader is called.
+// Set, Delete and Compute, under the same lock, set their key's bit if there is a
+// load (disturb); Clear sets all bits. The load stores what it got under the same lock
+// again, and only if its bit is clear. So a load that began before a Set, Delete
+// or Clear never overwrites it, and nobody who comes later joins it (G12). What loads
+// store is no Set, and sets no bit. Two keys of one home that share a bit are taken
+// for one another once in 56 times; then what was loaded is returned, and not kept.
+// Those who never load pay for one comparison with nil.
+//
+// (I1) A ticket is taken, the bit is set, and it is looked at, under the lock of the
+// key's home, so these are in one order for each key.
+// (I2) A word whose count falls to 0 is cleared.
+// (I3) Whoever leads a call closes it, whatever becomes of the loader: it may fail,
+// panic, or end its goroutine.
+
+// A Loader fetches the value of a key. It may call LoadTTL and LoadWeight with the
+// context that it is given. It returns ErrNotFound, or an error that wraps it, for a
+// key that has no value.
+type Loader[K comparable, V any] func(ctx context.Context, key K) (V, error)
+
+var (
+	// ErrNotFound is what a Loader returns for a key that has no value. See
+	// Config.NegativeTTL.
+	ErrNotFound = errors.New("dualcache: not found")
+
+	// ErrNoLoader is returned where a value had to be loaded, and there was neither a
+	// loader in the call nor a Config.Loader.
+	ErrNoLoader = errors.New("dualcache: Config.Loader is nil, and no loader was given")
+)
+
+// loading is what a cache that loads needs.
+type loading[K comparable, V any] struct {
+	loader      Loader[K, V]
+	negativeTTL time.Duration
+	calls       atomic.Pointer[callTable[K, V]]
+	loaded      atomic.Uint64
+	failed      atomic.Uint64
+	loadTime    atomic.Int64
+	reloading   sync.Map        // goroutines of background reloads, by goroutineID
+	reloads     atomic.Int64    // how many there are
+	ctx         context.Context // of background reloads
+	cancel      context.CancelFunc
+}
+
+// A ticket lets a load store its result.
+type ticket struct {
+	hash   uint64
+	reload bool // it may replace a value
+	void   bool // there were too many loads; it does not
+}
+
+const (
+	loadCount   = 1<<8 - 1
+	loadBits    = 56
+	loadWords   = 1024 // at least
+	callStripes = 64
+)
+
+func loadBit(hash uint64) uint64 { return 1 << (8 + uint32(hash)%loadBits) }
+
+// loadWord is the word of a hash's home.
+func loadWordOf(words []atomic.Uint64, hash uint64) *atomic.Uint64 {
+	hi, _ := bits.Mul64(hash, uint64(len(words)))
+	return &words[hi]
+}
+
+// startLoads makes what the first load needs.
+func (c *Cache[K, V]) startLoads() *callTable[K, V] {
+	if t := c.calls.Load(); t != nil {
+		return t
+	}
+	words := make([]atomic.Uint64, max(c.homes, loadWords))
+	c.loads.CompareAndSwap(nil, &words)
+	c.calls.CompareAndSwap(nil, new(callTable[K, V]))
+	return c.calls.Load()
+}
+
+// disturb tells the loads of a key that it has been set or deleted. Its home is
+// locked.
+func (c *Cache[K, V]) disturb(hash uint64) {
+	if words := c.loads.Load(); words != nil {
+		if word := loadWordOf(*words, hash); word.Load()&loadCount != 0 {
+			word.Or(loadBit(hash))
+		}
+	}
+}
+
+// disturbAll does so for all keys.
+func (c *Cache[K, V]) disturbAll() {
+	if words := c.loads.Load(); words != nil {
+		for i := range *words {
+			if word := &(*words)[i]; word.Load()&loadCount != 0 {
+				word.Or(^uint64(loadCount))
+			}
+		}
+	}
+}
+
+// intact reports whether a load may still store. The key's home is locked.
+func (c *Cache[K, V]) intact(t *ticket) bool {
+	return !t.void && loadWordOf(*c.loads.Load(), t.hash).Load()&loadBit(t.hash) == 0
+}
+
+// open takes a ticket, in place, under the lock of the key's home.
+func (c *Cache[K, V]) open(t *ticket) {
+	word := loadWordOf(*c.loads.Load(), t.hash)
+	for {
+		old := word.Load()
+		if old&loadCount == loadCount {
+			t.void = true
+			return
+		}
+		next := old + 1
+		if old&loadCount == 0 {
+			next = 1
+		}
+		if word.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
+// shut gives a ticket back (I2).
+func (c *Cache[K, V]) shut(t *ticket) {
+	if t.void {
+		return
+	}
+	word := loadWordOf(*c.loads.Load(), t.hash)
+	for {
+		old := word.Load()
+		next := old - 1
+		if next&loadCount == 0 {
+			next = 0
+		}
+		if word.CompareAndSwap(old, next) {
+			return
+		}
+	}
+}
+
+// A finding is what there was of a key when a load wanted to begin.
+type finding[V any] struct {
+	value  V
+	found  bool
+	absent bool // it is cached that there is none
+}
+
+// underLock calls f with what there is of a key, under its home's lock.
+func (c *Cache[K, V]) underLock(hash uint64, key K, f func(s spot, resident bool)) {
+	for {
+		w := c.enter()
+		t, home, ok := c.lockHome(w, hash)
+		if ok {
+			f(c.locate(w, t, home.n, home.head, hash, key))
+			home.unlock()
+		}
+		w.leave()
+		if ok {
+			return
+		}
+		c.giveWay()
+	}
+}
+
+// begin takes a ticket for a key, unless there is a value already that will do.
+func (c *Cache[K, V]) begin(t *ticket, key K) (there finding[V]) {
+	now := c.nowIfTimed()
+	c.underLock(t.hash, key, func(s spot, resident bool) {
+		if resident && !t.reload {
+			d := s.t.deadline(s.index())
+			there.found, there.absent = hasValue(d, now), d < 0 && !expired(d, now)
+			if there.found {
+				there.value = c.loadValue(placeAt[K, V](s))
+			}
+		}
+		if !there.found && !there.absent {
+			c.open(t)
+		}
+	})
+	return there
+}
+
+// stands reports whether a call that is under way may be joined.
+func (c *Cache[K, V]) stands(call *call[K, V]) (ok bool) {
+	c.underLock(call.ticket.hash, call.key, func(spot, bool) { ok = c.intact(&call.ticket) })
+	return ok
+}
+
+// A call is one run of a loader.
+//
+//	field     written by                       read by
+//	left      who takes over; stripe's lock    leader, at the end
+//	value,    leader, before done is closed    waiters, after
+//	err,
+//	again
+type call[K comparable, V any] struct {
+	key    K
+	ticket ticket
+	ctx    context.Context // the leader's
+	done   chan struct{}
+	value  V
+	err    error
+	again  bool // it came to nothing: waiters start again
+	left   bool // a waiter has taken over, because the leader's context ended
+}
+
+// A callTable has the calls under way.
+type callTable[K comparable, V any] struct {
+	stripes [callStripes]callStripe[K, V]
+}
+
+type callStripe[K comparable, V any] struct {
+	mu    sync.Mutex
+	calls map[K]*call[K, V]
+	_     [40]byte
+}
+
+func (t *callTable[K, V]) stripe(hash uint64) *callStripe[K, V] {
+	return &t.stripes[hash>>8%callStripes]
+}
+
+// join finds the call of a key, or begins one, which the caller then leads; or finds
+// that there is no need. old is a call whose leader is not to be waited for.
+func (c *Cache[K, V]) join(ctx context.Context, hash uint64, key K, reload bool, old *call[K, V]) (x *call[K, V], leads bool, there finding[V]) {
+	s := c.startLoads().stripe(hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x = s.calls[key]; x != nil && x != old && c.stands(x) {
+		return x, false, there
+	}
+	x = &call[K, V]{key: key, ticket: ticket{hash: hash, reload: reload}, ctx: ctx}
+	if there = c.begin(&x.ticket, key); there.found || there.absent {
+		return nil, false, there
+	}
+	x.done = make(chan struct{})
+	if former := s.calls[key]; former != nil {
+		former.left = true
+	}
+	if key == key { // a key that does not equal itself would stay for ever
+		if s.calls == nil {
+			s.calls = make(map[K]*call[K, V])
+		}
+		s.calls[key] = x
+	}
+	return x, true, there
+}
+
+// end ends a call. Those who wait go on.
+func (c *Cache[K, V]) end(x *call[K, V]) {
+	s := c.calls.Load().stripe(x.ticket.hash)
+	s.mu.Lock()
+	if s.calls[x.key] == x {
+		delete(s.calls, x.key)
+	}
+	s.mu.Unlock()
+	c.shut(&x.ticket)
+	close(x.done)
+}
+
+// taken reports whether somebody has taken a call over.
+func (c *Cache[K, V]) taken(x *call[K, V]) bool {
+	s := c.calls.Load().stripe(x.ticket.hash)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return x.left
+}
+
+// GetOrLoad returns the value of key, if the cache holds one, and otherwise what
+// load returns, or Config.Loader if load is nil, which it keeps. At most one load of
+// a key is current. Those who ask for the key while it runs wait for it, but not
+// for one that began before the key was set, deleted or cleared: such a load
+// stores nothing. Everyone waits as long as its own context allows. If the context of
+// the one whose loader runs ends, another takes over. Errors are returned to all who
+// wait and are not cached, but for ErrNotFound; see Config.NegativeTTL. If the loader
+// panics or ends its goroutine, its caller sees that, and those who wait load for
+// themselves. The loader may call the cache, but would wait for itself if it loaded
+// its own key.
+//
+// A hit costs what Get costs.
+func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(ctx context.Context, key K) (V, error)) (V, error) {
+	if value, ok := c.Get(key); ok {
+		return value, nil
+	}
+	return c.load1(ctx, c.hash(key), key, load, false)
+}
+
+// Refresh loads the value of key by Config.Loader and keeps it in place of the present
+// one, unless the key is set, deleted or cleared meanwhile. It joins a load that is
+// under way. If the loader fails, the present value stays; if it returns ErrNotFound,
+// it goes.
+func (c *Cache[K, V]) Refresh(ctx context.Context, key K) (V, error) {
+	return c.load1(ctx, c.hash(key), key, nil, true)
+}
+
+// load1 loads one key.
+func (c *Cache[K, V]) load1(ctx context.Context, hash uint64, key K, load Loader[K, V], reload bool) (value V, err error) {
+	if load == nil {
+		load = c.loader
+	}
+	if load == nil {
+		return value, ErrNoLoader
+	}
+	var old *call[K, V]
+	for {
+		if err := ctx.Err(); err != nil {
+			return value, err
+		}
+		x, leads, there := c.join(ctx, hash, key, reload, old)
+		switch {
+		case there.found:
+			return there.value, nil
+		case there.absent:
+			return value, ErrNotFound
+		case leads:
+			return c.lead(x, load)
+		}
+		if old, err = x.wait(ctx); old == nil && (err != nil || !x.again) {
+			if err == nil {
+				return x.value, x.err
+			}
+			return value, err
+		}
+	}
+}
+
+// wait waits for a call. It returns the call if it has to be taken over, and an error
+// if the caller's own context ended.
+func (x *call[K, V]) wait(ctx context.Context) (over *call[K, V], err error) {
+	select {
+	case <-x.done:
+		return nil, nil
+	default:
+	}
+	select {
+	case <-x.done:
+		return nil, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-x.ctx.Done():
+		return x, nil
+	}
+}
+
+// lead runs the loader of a call, and stores what it returns (I3).
+func (c *Cache[K, V]) lead(x *call[K, V], load Loader[K, V]) (V, error) {
+	x.again = true // until it has returned
+	defer c.end(x)
+	options := &loadOptions{}
+	begin := time.Now()
+	value, err := load(context.WithValue(x.ctx, loadKey{}, options), x.key)
+	c.countLoad(1, time.Since(begin), err)
+	x.value, x.err = value, err
+	x.again = err != nil && x.ctx.Err() != nil
+	if !c.taken(x) {
+		c.keep(x, options)
+	}
+	return value, err
+}
+
+func (c *Cache[K, V]) countLoad(n int, took time.Duration, err error) {
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		c.failed.Add(uint64(n))
+	} else {
+		c.loaded.Add(uint64(n))
+	}
+	c.loadTime.Add(int64(took))
+}
+
+// keep stores what a call came to, if its ticket allows it. A reload that finds that
+// the key has no value any more takes the old one out.
+func (c *Cache[K, V]) keep(x *call[K, V], options *loadOptions) {
+	u := change[K, V]{hash: x.ticket.hash, key: x.key, only: ifIntact, load: &x.ticket}
+	switch {
+	case x.err == nil:
+		u.value = x.value
+		if c.prepare(&u, options.ttl, options.ttlSet) {
+			if options.weightSet && c.weigher != nil {
+				u.weight = options.weight
+			}
+			c.apply(&u, x.ticket.reload)
+		}
+	case errors.Is(x.err, ErrNotFound):
+		c.keepAbsent(&u, x.ticket.reload)
+	}
+}
+
+// keepAbsent stores that a key has no value.
+func (c *Cache[K, V]) keepAbsent(u *change[K, V], reload bool) {
+	if reload {
+		r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed(), load: u.load}
+		c.remove(u.hash, u.key, &r)
+	}
+	if c.negativeTTL <= 0 {
+		return
+	}
+	c.timed.Store(true)
+	u.now = c.now()
+	u.deadline, u.due = -after(u.now, c.negativeTTL), true
+	if c.weigher != nil {
+		u.weight = 1
+	}
+	c.apply(u, false)
+}
+
+// loadOptions is what a loader says of its value.
+type loadOptions struct {
+	ttl       time.Duration
+	ttlSet    bool
+	weight    uint32
+	weightSet bool
+}
+
+type loadKey struct{}
+
+// LoadTTL gives the value that a loader is about to return a time to live of its own,
+// as SetWithTTL does. ctx is what the loader was given. It reports whether
+// it was: in GetOrLoadMany, and elsewhere, it does nothing.
+func LoadTTL(ctx context.Context, ttl time.Duration) bool {
+	options, ok := ctx.Value(loadKey{}).(*loadOptions)
+	if ok {
+		options.ttl, options.ttlSet = ttl, true
+	}
+	return ok
+}
+
+// LoadWeight gives the value that a loader is about to return a weight, in place of
+// what Config.Weigher says. Otherwise it is as LoadTTL.
+func LoadWeight(ctx context.Context, weight uint32) bool {
+	options, ok := ctx.Value(loadKey{}).(*loadOptions)
+	if ok {
+		options.weight, options.weightSet = weight, true
+	}
+	return ok
+}
+
+// GetOrLoadMany returns the values of keys: those that the cache holds, and for the
+// others what load returns, which is called once for all that nobody else is loading,
+// and is waited for where somebody is. A key that is missing in what load returns
+// has no value: it is not in the result, and is treated as by ErrNotFound. If load
+// fails, or ctx ends, its error is returned with the values that there are.
+func (c *Cache[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load func(ctx context.Context, keys []K) (map[K]V, error)) (map[K]V, error) {
+	result := make(map[K]V, len(keys))
+	missing := make([]K, 0)
+	asked := make(map[K]bool)
+	for _, key := range keys {
+		if value, ok := c.Get(key); ok {
+			result[key] = value
+		} else if !asked[key] {
+			asked[key] = true
+			missing = append(missing, key)
+		}
+	}
+	var failure error
+	over := make(map[K]*call[K, V])
+	for len(missing) > 0 {
+		if err := ctx.Err(); err != nil {
+			return result, err
+		}
+		led, joined := c.joinMany(ctx, missing, over, result)
+		if len(led) > 0 {
+			if load == nil {
+				c.endMany(led)
+				return result, ErrNoLoader
+			}
+			if err := c.leadMany(ctx, led, load, result); err != nil {
+				failure = err
+			}
+		}
+		missing = missing[:0]
+		for _, x := range joined {
+			old, err := x.wait(ctx)
+			switch {
+			case err != nil:
+				return result, err
+			case old != nil || x.again:
+				over[x.key] = old
+				missing = append(missing, x.key)
+			case x.err == nil:
+				result[x.key] = x.value
+			case !errors.Is(x.err, ErrNotFound):
+				failure = x.err
+			}
+		}
+	}
+	return result, failure
+}
+
+// joinMany finds or begins the calls of keys.
+func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, over map[K]*call[K, V], result map[K]V) (led, joined []*call[K, V]) {
+	for _, key := range keys {
+		x, leads, there := c.join(ctx, c.hash(key), key, false, over[key])
+		switch {
+		case there.found:
+			result[key] = there.value
+		case there.absent:
+		case leads:
+			led = append(led, x)
+		default:
+			joined = append(joined, x)
+		}
+	}
+	return led, joined
+}
+
+// leadMany runs the loader for all the calls that the caller leads.
+func (c *Cache[K, V]) leadMany(ctx context.Context, led []*call[K, V], load func(context.Context, []K) (map[K]V, error), result map[K]V) error {
+	keys := make([]K, len(led))
+	for i, x := range led {
+		keys[i], x.again = x.key, true
+	}
+	defer c.endMany(led)
+	begin := time.Now()
+	values, err := load(ctx, keys)
+	c.countLoad(len(led), time.Since(begin), err)
+	for _, x := range led {
+		value, ok := values[x.key]
+		switch {
+		case ok:
+			x.value, result[x.key] = value, value
+		case err != nil:
+			x.err = err
+		default:
+			x.err = ErrNotFound
+		}
+		x.again = x.err != nil && err != nil && ctx.Err() != nil
+		if !c.taken(x) {
+			c.keep(x, &loadOptions{})
+		}
+	}
+	return err
+}
+
+func (c *Cache[K, V]) endMany(led []*call[K, V]) {
+	for _, x := range led {
+		c.end(x)
+	}
+}
+
+// Reloading. An entry that is read when its time for a reload has come is returned
+// at once, and reloaded in the background, once: the reader claims it by a
+// compare-and-swap of that time, whose lowest bits count the failures so far. After
+// each failure the wait is twice as long.
+
+const (
+	reloadFails = 7 // counted in three bits
+	reloadFloor = time.Millisecond
+)
+
+// claimReload reports whether the caller has to reload a protected entry.
+func (c *Cache[K, V]) claimReload(s spot, now int64) bool {
+	at := s.t.reloads.at(s.index())
+	if at == nil {
+		return false
+	}
+	old := at.Load()
+	return old != 0 && old <= now && at.CompareAndSwap(old, farFuture&^reloadFails|old&reloadFails)
+}
+
+// reload starts a background reload. Not pinned.
+func (c *Cache[K, V]) reload(hash uint64, key K) {
+	c.loading.reloads.Add(1)
+	if c.closed.Load() {
+		c.loading.reloads.Add(-1)
+		return
+	}
+	go func() {
+		id := string(goroutineID())
+		c.reloading.Store(id, true)
+		defer c.loading.reloads.Add(-1)
+		defer c.reloading.Delete(id)
+		failed := true
+		defer func() {
+			if failed {
+				_ = recover() // there is no caller to see it; it is counted as a failure
+				c.reloadLater(hash, key)
+			}
+		}()
+		_, err := c.load1(c.ctx, hash, key, nil, true)
+		failed = err != nil && !errors.Is(err, ErrNotFound)
+	}()
+}
+
+// reloadLater sets the time of the next reload, after one that failed.
+func (c *Cache[K, V]) reloadLater(hash uint64, key K) {
+	now := c.now()
+	c.underLock(hash, key, func(s spot, resident bool) {
+		if !resident {
+			return
+		}
+		if at := s.t.reloads.at(s.index()); at != nil {
+			fails := min(at.Load()&reloadFails, reloadFails-1)
+			wait := max(c.reloadTime/8, reloadFloor) << fails
+			at.Store(after(now, wait)&^reloadFails | (fails + 1))
+		}
+	})
+}
+
+// endReloads waits for the background reloads, whose context has ended, unless one of
+// them is the caller.
+func (c *Cache[K, V]) endReloads() {
+	c.cancel()
+	if _, self := c.reloading.Load(string(goroutineID())); self {
+		return
+	}
+	for c.loading.reloads.Load() != 0 {
+		runtime.Gosched()
+		time.Sleep(flushPause)
+	}
+}

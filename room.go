@@ -1,0 +1,417 @@
+package dualcache
+
+import (
+	"fmt"
+	"math/bits"
+	"runtime"
+	"time"
+)
+
+// Room: permits for entries, weight, places, and what is done where they are short.
+//
+// Permits are what bounds Len: there are Capacity of them, an entry holds one for as
+// long as it is in the index, and workers keep a few. Weight is what bounds Weight: a
+// Set takes it before it puts its entry in, and an entry that leaves gives it back. A
+// writer that lacks either evicts: it runs the pass if nobody does, and else, after a
+// while, takes an entry of a bucket near its own (rule 16). An entry of weight 0 is
+// pinned: it is in no list of the policy, and is not evicted.
+
+// getPermit gets a permit for an insert. It is entered pinned and returns
+// pinned, but unpins in between unless there are plenty. It returns nil, unpinned, if
+// nothing can be evicted.
+func (c *Cache[K, V]) getPermit(w *worker, hash uint64) *worker {
+	taken := c.takePermits(w)
+	t := c.table.Load()
+	grow := t.hashes != nil && c.mustGrow(t)
+	if taken && !grow && (c.permits.Load() >= c.lowWater.Load() || !c.crowded.Load()) {
+		return w
+	}
+	c.keepNoPermit(w) // it may go on on another P
+	w.leave()
+	n := 0
+	switch {
+	case grow:
+		c.grow(t, true)
+	case taken:
+		c.makeRoomAhead()
+	default:
+		if n = c.makeRoom(hash); n == 0 {
+			return nil
+		}
+	}
+	w = c.enter()
+	w.permits += n
+	return w
+}
+
+// takePermits moves some permits to the worker. Until the cache has been full
+// once they are taken one by one, so that it can be filled to the last entry;
+// from then on in batches. Pinned.
+func (c *Cache[K, V]) takePermits(w *worker) bool {
+	limit := 1
+	if c.crowded.Load() {
+		limit = max(int(c.workers.stock.Load()), 1)
+	}
+	n := c.takeSomePermits(int64(limit))
+	w.permits += n
+	return n > 0
+}
+
+func (c *Cache[K, V]) takeSomePermits(limit int64) int {
+	for {
+		have := c.permits.Load()
+		n := min(have, limit)
+		if n <= 0 {
+			return 0
+		}
+		if c.permits.CompareAndSwap(have, have-n) {
+			return int(n)
+		}
+	}
+}
+
+// keepNoPermit puts back what was taken for an insert and not used, where permits
+// are taken one by one: until the cache has been full once, and always in a small
+// one, whose permits could else all lie with workers that nobody uses; and what is
+// above the worker's stock, which shrinks as there are more of them. It is called
+// before every leave of a writer that may have one. Pinned.
+func (c *Cache[K, V]) keepNoPermit(w *worker) {
+	stock := 0
+	if c.crowded.Load() {
+		stock = int(c.workers.stock.Load())
+	}
+	if w.permits > stock {
+		c.permits.Add(int64(w.permits - stock))
+		w.permits = stock
+	}
+}
+
+// returnPermit gives back the permit of an entry that was removed. Pinned.
+func (c *Cache[K, V]) returnPermit(w *worker) {
+	if w.permits < int(c.workers.stock.Load()) && c.crowded.Load() {
+		w.permits++
+		return
+	}
+	c.permits.Add(1)
+}
+
+// A writer gives the holder of the pass lock a few microseconds to make room; then
+// it yields to others, in case one of them is the holder, or keeps it from its
+// processor. Then it evicts an entry by itself, and, as the holder seems to be
+// stopped, the next few without more ado (rule 16). What is evicted so is not the
+// policy's choice and is not remembered.
+const (
+	roomSpins   = 256
+	roomYields  = 64
+	aloneAtOnce = 16
+	idleTurns   = 64
+)
+
+// idle passes a few dozen nanoseconds.
+//
+//go:noinline
+func idle(turns int) {
+	for range turns {
+	}
+}
+
+// makeRoom evicts, and returns the permits that the caller then has: none, if all
+// entries are pinned. Not pinned.
+func (c *Cache[K, V]) makeRoom(hash uint64) int {
+	if !c.crowded.Load() {
+		c.crowded.Store(true)
+	}
+	for spins := 0; ; spins++ {
+		if spins > 0 {
+			idle(idleTurns) // and leave the lines to the holder
+		}
+		if c.lockPass() {
+			n := c.passForRoom(int(c.batch.Load()))
+			if c.alone.Load() != 0 {
+				c.alone.Store(0)
+			}
+			c.unlockPass()
+			if n > 0 {
+				c.permits.Add(int64(n - 1))
+				return 1
+			}
+		}
+		if n := c.takeSomePermits(1); n > 0 {
+			return n
+		}
+		switch patient := c.alone.Load()%aloneAtOnce == 0; {
+		case spins < roomSpins:
+		case patient && spins < roomSpins+roomYields:
+			runtime.Gosched()
+		case c.evictNear(hash):
+			c.alone.Add(1)
+			return 1
+		case c.weigher != nil && spins > 2*(roomSpins+roomYields):
+			return 0
+		default:
+			runtime.Gosched()
+		}
+	}
+}
+
+// evictNear evicts an entry that is little used from within reach of the home of
+// hash, or, if there is none, from the next bucket that has one. It reports whether
+// it did. The permit is the caller's.
+func (c *Cache[K, V]) evictNear(hash uint64) bool {
+	for t := c.table.Load(); t != nil; t = t.old.Load() {
+		n := t.homeOf(hash)
+		if c.evictLowest(t, n, t.reach()) {
+			return true
+		}
+		for i := range t.homes {
+			if c.evictLowest(t, (n+i)%t.homes, 0) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// evictLowest evicts the entry that has been read least, and of these the one that
+// was longest ago, from the buckets up to last steps from a home. It reports whether
+// it did. The permit is the caller's.
+func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) bool {
+	var lowest spot
+	best := ^uint64(0)
+	now := c.now16()
+	for d := range last + 1 {
+		b := t.near(home, d)
+		for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
+			s := spot{t, b, position(m)}
+			if u := usage(s.word().Load(), now, fadeTicks); u < best && !c.isPinned(s) {
+				lowest, best = s, u
+			}
+		}
+	}
+	if !lowest.found() {
+		return false
+	}
+	return c.evictAt(lowest, anyPosition)
+}
+
+// makePlace makes a free place near the home of a hash where retired places and
+// live entries take all there are: a grace period frees the former; where a
+// section lasts, they are freed by hand; and if it is too crowded for the table
+// to grow, the entry of the lowest rank leaves. It is called again and again, and
+// then yields, and waits. Not pinned.
+func (c *Cache[K, V]) makePlace(hash uint64, try int) {
+	if c.advance(); c.advance() && try == 0 {
+		return // two periods, or the second that the stamps ask for
+	}
+	t := c.table.Load()
+	home := t.homeOf(hash)
+	if c.liveIn(t, home) > crowd(t) {
+		if t.hashes != nil && t.old.Load() == nil {
+			c.grow(t, try < supplyYields)
+			runtime.Gosched()
+			return
+		}
+		if c.evictLowest(t, home, t.reach()) {
+			c.permits.Add(1)
+		}
+	}
+	for d := 0; d <= t.reach(); d++ {
+		c.freeByHand(t, t.near(home, d))
+	}
+	switch {
+	case try > supplyYields:
+		time.Sleep(supplyPause)
+	case try > 2:
+		runtime.Gosched()
+	}
+}
+
+const (
+	supplyYields = 64
+	supplyTries  = supplyYields + 100
+	supplyPause  = 100 * time.Microsecond
+)
+
+// crowd is how many entries within reach of a home are too many.
+func crowd(t *table) int { return (t.reach()+1)*bucketPlaces - 2 }
+
+// liveIn counts the entries within reach of a home.
+func (c *Cache[K, V]) liveIn(t *table, home uint64) (n int) {
+	for d := 0; d <= t.reach(); d++ {
+		n += bits.OnesCount64(live(t.at(t.near(home, d)).head.Load()))
+	}
+	return n
+}
+
+// refuse gives up a change for want of a place, or because its entry is heavier than
+// the cache. The older value must not outlive it, unless the change would have
+// left it alone.
+func (c *Cache[K, V]) refuse(u *change[K, V]) outcome {
+	if u.only == always || u.only == ifSame {
+		r := leaving[K, V]{cause: CauseReplaced, now: u.now, was: u.was, identified: u.only == ifSame}
+		c.remove(u.hash, u.key, &r)
+	}
+	w := c.enter()
+	w.counts.refusals.add(1)
+	w.leave()
+	if c.listener != nil {
+		if u.spare == nil {
+			u.spare = c.listener.get()
+		}
+		c.listener.push(&u.spare, u.key, u.value, CauseRefused)
+	}
+	return outcomeRefused
+}
+
+// weighs takes the weight that a change needs, under the home's lock, and reports
+// whether there was enough. An entry that is replaced lends its own.
+func (c *Cache[K, V]) weighs(u *change[K, V], old spot, resident bool) bool {
+	u.replaced = 0
+	if resident {
+		u.replaced = int64(old.t.weights.at(old.index()).Load())
+	}
+	u.needs = int64(u.weight) - u.replaced - u.reserved
+	if u.needs <= 0 {
+		return true
+	}
+	if !c.takeWeight(u.needs) {
+		return false
+	}
+	u.reserved += u.needs
+	return true
+}
+
+// takeWeight takes all of n, or nothing.
+func (c *Cache[K, V]) takeWeight(n int64) bool {
+	for {
+		have := c.room.Load()
+		if have < n {
+			return false
+		}
+		if c.room.CompareAndSwap(have, have-n) {
+			return true
+		}
+	}
+}
+
+// makeWeight evicts until there is the weight that a change needs. It reports false
+// if nothing is left that may be evicted. Not pinned.
+func (c *Cache[K, V]) makeWeight(u *change[K, V]) bool {
+	if int64(u.weight) > c.maxWeight.Load() {
+		return false
+	}
+	for spins := 0; ; spins++ {
+		if c.takeWeight(u.needs) {
+			u.reserved += u.needs
+			return true
+		}
+		n := 0
+		if c.lockPass() {
+			n = c.passForWeight(u.needs)
+			c.unlockPass()
+		} else if spins < roomSpins {
+			idle(idleTurns)
+			continue
+		}
+		if n == 0 && c.evictNear(u.hash) {
+			n = 1
+		}
+		c.permits.Add(int64(n))
+		if n > 0 {
+			spins = 0
+			continue
+		}
+		if spins > 2*(roomSpins+roomYields) {
+			return false
+		}
+		runtime.Gosched()
+	}
+}
+
+// passForWeight is a writer's pass that evicts until there is room for a weight, and
+// returns the number of entries evicted. The pass lock is held.
+func (c *Cache[K, V]) passForWeight(needs int64) (evicted int) {
+	c.passes.Add(1)
+	c.drain(false)
+	for c.room.Load() < needs {
+		n := c.evict(1)
+		if n == 0 {
+			break
+		}
+		evicted += n
+	}
+	return evicted
+}
+
+// isPinned reports whether an entry must not be evicted.
+func (c *Cache[K, V]) isPinned(s spot) bool {
+	if c.weigher == nil {
+		return false
+	}
+	weight := s.t.weights.at(s.index())
+	return weight != nil && weight.Load() == 0
+}
+
+// SetCapacity changes the number of entries that the cache holds at most, to
+// anything from 1 to Config.Capacity, for which its tables are made. If there are
+// more, they are evicted before it returns. It waits for a pass in progress.
+func (c *Cache[K, V]) SetCapacity(n int) error {
+	if n < 1 || n > c.capacity {
+		return limitError("capacity", n, fmt.Sprintf("1 to Config.Capacity, %d", c.capacity))
+	}
+	size := sizesFor(n, runtime.GOMAXPROCS(0))
+	c.workers.setStock(size.stock, size.stocks)
+	for !c.lockPass() {
+		runtime.Gosched()
+	}
+	c.batch.Store(int64(size.batch))
+	c.lowWater.Store(size.lowWater)
+	c.permits.Add(int64(n) - c.size.Swap(int64(n)))
+	c.policy.setCapacity(n)
+	c.unlockPass()
+	// Permits that workers keep are counted as entries.
+	c.shrink(func() bool { return c.permits.Load() < 0 })
+	return nil
+}
+
+// SetMaxWeight changes the weight that the cache holds at most, to anything from 1
+// to Config.MaxWeight. If it holds more, entries are evicted before it returns.
+// It waits for a pass in progress.
+func (c *Cache[K, V]) SetMaxWeight(n uint64) error {
+	if c.weigher == nil || n < 1 || n > c.mostWeight {
+		return limitError("weight", n, fmt.Sprintf("1 to Config.MaxWeight, %d", c.mostWeight))
+	}
+	c.room.Add(int64(n) - c.maxWeight.Swap(int64(n)))
+	c.shrink(func() bool { return c.room.Load() < 0 })
+	return nil
+}
+
+func limitError(what string, n any, limit string) error {
+	return fmt.Errorf("dualcache: %s is %v, want %s", what, n, limit)
+}
+
+// shrink evicts while the cache is too large and there is something to evict.
+func (c *Cache[K, V]) shrink(tooLarge func() bool) {
+	for tries := 0; tooLarge() && tries < shrinkTries && !c.closed.Load(); {
+		for !c.lockPass() {
+			runtime.Gosched()
+		}
+		c.drain(false)
+		n := c.evict(int(c.batch.Load()))
+		c.unlockPass()
+		c.permits.Add(int64(n))
+		if tries++; n > 0 {
+			tries = 0
+		}
+	}
+}
+
+// shrinkTries is how often shrink looks at a cache that gives nothing up.
+const shrinkTries = 64
+
+// Weight is the sum of the weights of all entries, expired ones that have not been
+// removed yet included; without a Config.Weigher it is 0. What Sets in progress have
+// reserved counts.
+func (c *Cache[K, V]) Weight() uint64 {
+	return uint64(max(0, c.maxWeight.Load()-c.room.Load()))
+}
