@@ -1,6 +1,7 @@
 package dualcache
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -114,16 +115,77 @@ func BenchmarkChurn(b *testing.B) {
 	}
 }
 
-// BenchmarkTTL reads resident keys with a deadline far away, and without one.
+// BenchmarkTTL reads and sets resident keys with a time to live, beside those without.
 func BenchmarkTTL(b *testing.B) {
-	const n = 10_000
-	keys := zipfKeys(n)
-	for name, ttl := range map[string]time.Duration{"none": 0, "hour": time.Hour} {
-		b.Run(fmt.Sprintf("dist=zipf1.01/cap=%d/ttl=%s", n, name), func(b *testing.B) {
-			c := warmCache(Config[uint64, uint64]{Capacity: n + n/20, TTL: ttl}, keys)
-			defer c.Close()
-			b.ResetTimer()
+	for _, n := range []int{10_000, 1_000_000} {
+		keys := zipfKeys(n)
+		for _, ttl := range []time.Duration{0, time.Second, time.Hour} {
+			c := warmCache(Config[uint64, uint64]{Capacity: n, TTL: ttl}, keys)
+			b.Run(fmt.Sprintf("op=get/dist=zipf1.01/cap=%d/ttl=%v", n, ttl), func(b *testing.B) {
+				benchParallel(b, keys, func(key uint64) { c.Get(key) })
+			})
+			b.Run(fmt.Sprintf("op=set/dist=zipf1.01/cap=%d/ttl=%v", n, ttl), func(b *testing.B) {
+				benchParallel(b, keys, func(key uint64) { c.Set(key, key) })
+			})
+			c.Close()
+		}
+		c := warmCache(Config[uint64, uint64]{Capacity: n, ExpireAfterAccess: time.Hour}, keys)
+		b.Run(fmt.Sprintf("op=get/dist=zipf1.01/cap=%d/idle=1h", n), func(b *testing.B) {
 			benchParallel(b, keys, func(key uint64) { c.Get(key) })
 		})
+		c.Close()
+	}
+}
+
+// BenchmarkGetMany looks 64 keys up at once, and one by one; a reported operation is one
+// key.
+func BenchmarkGetMany(b *testing.B) {
+	for _, n := range []int{10_000, 100_000, 1_000_000} {
+		keys := zipfKeys(n)
+		c := warmCache(Config[uint64, uint64]{Capacity: n}, keys)
+		values, found := make([]uint64, 64), make([]bool, 64)
+		b.Run(fmt.Sprintf("op=many/dist=zipf1.01/cap=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += 64 {
+				at := i & (benchDraws - 1)
+				c.GetMany(keys[at:at+64], values, found)
+			}
+		})
+		b.Run(fmt.Sprintf("op=gets/dist=zipf1.01/cap=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += 64 {
+				at := i & (benchDraws - 1)
+				for j, key := range keys[at : at+64] {
+					values[j], found[j] = c.Get(key)
+				}
+			}
+		})
+		c.Close()
+	}
+}
+
+// BenchmarkCompound measures the operations that are made of others, on resident keys.
+func BenchmarkCompound(b *testing.B) {
+	const n = 10_000
+	keys := zipfKeys(n)
+	c := warmCache(Config[uint64, uint64]{Capacity: n}, keys)
+	defer c.Close()
+	load := func(context.Context, uint64) (uint64, error) { return 0, ErrNotFound }
+	ctx := context.Background()
+	for _, op := range []struct {
+		name string
+		run  func(key uint64)
+	}{
+		{"get", func(key uint64) { c.Get(key) }},
+		{"getorload", func(key uint64) { _, _ = c.GetOrLoad(ctx, key, load) }},
+		{"getorset", func(key uint64) { c.GetOrSet(key, key) }},
+		{"peek", func(key uint64) { c.Peek(key) }},
+		{"getentry", func(key uint64) { c.GetEntry(key) }},
+		{"compute", func(key uint64) {
+			c.Compute(key, func(old uint64, _ bool) (uint64, Op) { return old + 1, OpSet })
+		}},
+		{"set", func(key uint64) { c.Set(key, key) }},
+	} {
+		b.Run(fmt.Sprintf("op=%s/dist=zipf1.01/cap=%d", op.name, n), func(b *testing.B) { benchParallel(b, keys, op.run) })
 	}
 }

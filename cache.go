@@ -116,8 +116,7 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 		return c.getSlow(w, hash, key)
 	}
 	t := c.table.Load()
-	n := t.homeOf(hash)
-	b := bucketAt[K, V](t, n)
+	b := bucketAt[K, V](t, t.homeOf(hash))
 	publishAddress(&w.hazard, uintptr(unsafe.Pointer(b))) // protect: plain says how
 	head := b.head.Load()
 	for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
@@ -126,8 +125,9 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 		if p.key != key {
 			continue
 		}
-		if isDue(head, i) {
-			return c.getSlow(w, hash, key)
+		if head>>dueShift != 0 && isDue(head, i) {
+			w.leave()
+			return c.getDue(hash, key)
 		}
 		if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() {
 			c.note(b.word(i), x)
@@ -140,7 +140,7 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	// The second look at head comes after that at old: what was moved here until the
 	// older table was gone is here now (grow.go I1).
 	if head&(headMoved|marksMask<<marksShift) != 0 || t.old.Load() != nil || (b.head.Load()^head)&^headLock != 0 || c.table.Load() != t {
-		return c.getNear(w, t, n, head, hash, key)
+		return c.getNear(w, t, head, hash, key)
 	}
 	w.counts.misses.add(1)
 	w.leave()
@@ -148,7 +148,19 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 }
 
 // getNear is Get where entries of the home lie next door. Entered pinned.
-func (c *Cache[K, V]) getNear(w *worker, t *table, n, head, hash uint64, key K) (value V, ok bool) {
+func (c *Cache[K, V]) getNear(w *worker, t *table, head, hash uint64, key K) (value V, ok bool) {
+	if value, ok = c.lookNear(w, t, head, hash, key); ok {
+		w.counts.hits.add(1)
+		w.leave()
+		return value, true
+	}
+	return c.getSlow(w, hash, key)
+}
+
+// lookNear looks for a key next door to its home, whose head is given. What it does
+// not find may be there all the same.
+func (c *Cache[K, V]) lookNear(w *worker, t *table, head, hash uint64, key K) (value V, ok bool) {
+	n := t.homeOf(hash)
 	for m := head >> marksShift & marksMask; m != 0; m &= m - 1 {
 		b := bucketAt[K, V](t, t.near(n, bits.TrailingZeros64(m)+1))
 		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b)))
@@ -162,13 +174,10 @@ func (c *Cache[K, V]) getNear(w *worker, t *table, n, head, hash uint64, key K) 
 			if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() {
 				c.note(b.word(i), x)
 			}
-			value = c.loadValue(p)
-			w.counts.hits.add(1)
-			w.leave()
-			return value, true
+			return c.loadValue(p), true
 		}
 	}
-	return c.getSlow(w, hash, key)
+	return value, false
 }
 
 // note notes a hit on a protected entry whose word was x. (A place that has been

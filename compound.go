@@ -2,6 +2,7 @@ package dualcache
 
 import (
 	"time"
+	"unsafe"
 )
 
 // Operations that read and write in one, and those on many keys.
@@ -223,10 +224,28 @@ func (c *Cache[K, V]) getSome(hashes []uint64, keys []K, values []V, found []boo
 	w.warmth = warmth
 	rest := 0
 	for i, hash := range hashes {
-		var seen bool
-		if values[i], found[i], seen = c.getHome(w, t, hash, keys[i]); found[i] {
+		b := bucketAt[K, V](t, t.homeOf(hash))
+		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b)))
+		head := b.head.Load()
+		found[i] = false
+		for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
+			at := position(m)
+			p := b.place(at)
+			if p.key != keys[i] || isDue(head, at) {
+				continue
+			}
+			if x := b.word(at).Load(); x&policyQuietMask != c.quiet.Load() {
+				c.note(b.word(at), x)
+			}
+			values[i], found[i] = c.loadValue(p), true
+			break
+		}
+		if !found[i] && head>>marksShift&marksMask != 0 {
+			values[i], found[i] = c.lookNear(w, t, head, hash, keys[i])
+		}
+		if found[i] {
 			hits++
-		} else if !seen {
+		} else {
 			hashes[rest], rest = uint64(i), rest+1
 		}
 	}
@@ -238,26 +257,6 @@ func (c *Cache[K, V]) getSome(hashes []uint64, keys []K, values []V, found []boo
 		}
 	}
 	return hits
-}
-
-// getHome looks for a key in its home bucket alone. seen reports whether that was
-// enough to find it.
-func (c *Cache[K, V]) getHome(w *worker, t *table, hash uint64, key K) (value V, found, seen bool) {
-	b := bucketAt[K, V](t, t.homeOf(hash))
-	w.protect(&b.bucketHead, false, false)
-	head := b.head.Load()
-	for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
-		i := position(m)
-		p := b.place(i)
-		if p.key != key || isDue(head, i) {
-			continue
-		}
-		if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() {
-			c.note(b.word(i), x)
-		}
-		return c.loadValue(p), true, true
-	}
-	return value, false, false
 }
 
 // SetMany is Set for each of keys with the value of the same index, one after the

@@ -148,7 +148,7 @@ func hasValue(deadline, now int64) bool { return deadline == noDeadline || deadl
 
 func setIn(column *column[atomic.Int64], i uint64, to int64) {
 	if x := column.at(i); x != nil {
-		x.Store(to)
+		publish64i(x, to)
 	}
 }
 

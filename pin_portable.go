@@ -55,6 +55,9 @@ func publishAddress(p *atomic.Uintptr, v uintptr) { p.Store(v) }
 // publish64 is publish32 for 64-bit words.
 func publish64(p *atomic.Uint64, v uint64) { p.Store(v) }
 
+// publish64i is publish32 for signed words.
+func publish64i(p *atomic.Int64, v int64) { p.Store(v) }
+
 // A counter is written by its worker's owner alone, read by anyone.
 type counter struct{ v atomic.Uint64 }
 

@@ -143,6 +143,15 @@ func publish64(p *atomic.Uint64, v uint64) {
 	p.Store(v)
 }
 
+// publish64i is publish32 for signed words.
+func publish64i(p *atomic.Int64, v int64) {
+	if plainStores {
+		*(*int64)(unsafe.Pointer(p)) = v
+		return
+	}
+	p.Store(v)
+}
+
 // A counter is written by its worker's owner alone, read by anyone.
 type counter uint64
 

@@ -103,7 +103,7 @@ func withTag(head uint64, i int, tag uint64) uint64 {
 }
 
 func dueBit(i int) uint64           { return 1 << (dueShift + i) }
-func isDue(head uint64, i int) bool { return head>>(dueShift+i)&1 != 0 }
+func isDue(head uint64, i int) bool { return head>>((dueShift+i)&63)&1 != 0 }
 
 func mark(d int) uint64 { return 1 << (marksShift + d - 1) }
 
@@ -329,7 +329,7 @@ const (
 func (m manner) tier() manner { return m &^ foundDue }
 func (m manner) due() bool    { return m&foundDue != 0 }
 
-func dueIn(head uint64, i int) manner { return manner(head>>(dueShift+i)&1) * foundDue }
+func dueIn(head uint64, i int) manner { return manner(head>>((dueShift+i)&63)&1) * foundDue }
 
 // lookTiers looks for a key in T1 and T2.
 func (c *Cache[K, V]) lookTiers(w *worker, t *table, hash uint64, key K, writer bool) (spot, manner) {
