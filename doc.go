@@ -12,21 +12,24 @@
 // Code and tests refer to these numbers.
 //
 //   - G1 Coherent. Each key is one linearizable register that may become empty
-//     by itself (eviction, expiry). Once a Set, Delete or Clear has returned, no
-//     Get that begins later, in any goroutine, returns an older value. A key
+//     by itself (eviction, expiry). Once a Set, Delete, Compute or Clear has
+//     returned, no Get that begins later, in any goroutine, returns an older value. A key
 //     that was missed is not found again without a new Set. Values are never
 //     torn.
 //   - G2 Visible. A Set is visible to every goroutine before it returns. No key
-//     is refused for being new. A Set is refused in one case only: all places
-//     within reach of its key wait for a reader whose thread has been stopped in
-//     the middle of a Get. The writer then frees what can be freed, yields, and
-//     tries on for some ten milliseconds before it gives up. A refusal removes the
-//     older value of the key and is counted in Stats.Refusals.
-//   - G3 Bounded. Len never exceeds Capacity, not even while Sets run. Memory is
-//     bounded too, by about what a full cache takes; while a cache grows, it takes
-//     a quarter more at most. No queue and no table grows without limit. A cache
-//     that has been full keeps a few places free, so as to have room before it is
-//     needed.
+//     is refused for being new. A Set is refused in three cases: its entry is heavier
+//     than Config.MaxWeight; all entries that could make room for it are pinned, by
+//     weight 0; or all places within reach of its key wait for a reader whose
+//     thread has been stopped in the middle of a Get. In the last case the writer
+//     frees what can be freed, yields, and tries on for some ten milliseconds before
+//     it gives up. A refusal removes the older value of the key and is counted in
+//     Stats.Refusals.
+//   - G3 Bounded. Len never exceeds Capacity, and Weight never exceeds
+//     Config.MaxWeight, not even while Sets run. Memory is bounded too, by about
+//     what a full cache takes; while a cache grows, it takes a quarter more at most.
+//     No queue and no table grows without limit; reports to a listener that is too
+//     slow slow the writers down. A cache that has been full keeps a few places
+//     free, so as to have room before it is needed.
 //   - G4 Wait-free reads. Get finishes in a bounded number of steps whatever
 //     other goroutines do. It allocates nothing and takes no lock. It writes
 //     to memory of its own P only, and to the entry's policy word, once for each
@@ -39,9 +42,12 @@
 //   - G6 Safe reclamation. The memory of an entry is used again only after a grace
 //     period: when no reader can hold it any more. Debug builds (-tags cachedebug, or the race
 //     detector) stop the process where this is broken.
-//   - G7 Callbacks. Config.Hasher, the only one so far, never runs under an
-//     internal lock or pin. It may call the cache. If it panics, the caller sees
-//     the panic, and the cache goes on working.
+//   - G7 Callbacks. Functions of the user (Hasher, Expiry, Weigher, Loader,
+//     OnRemoval, Clock, and what is given to Compute, DeleteFunc and iterations)
+//     never run under an internal lock or pin. They may call the cache. If one
+//     panics, the caller of the cache's method sees the panic, and the cache goes on
+//     working; panics of OnRemoval and of background reloads, which have no caller,
+//     are counted.
 //   - G8 Life cycle. No goroutine survives Close, nor a cache that has become
 //     unreachable; so Close is optional. Every method may be called after Close:
 //     Gets miss, Sets do nothing. A cache at rest costs no CPU. It works inside a
@@ -55,21 +61,24 @@
 //     deadline on. Its memory follows within about half a second, without traffic
 //     on the key; in a headless cache this takes a Tick or a Sync. All durations
 //     are legal, up to the longest. Len counts an expired entry until it is
-//     removed. To save readings of the clock, a Get may rely on the time that a
-//     busy daemon publishes each tick, with a margin of four seconds: only where
-//     the daemon's timer is held up for longer, as in a process that is stopped
-//     and continued, may the first Gets afterwards still return an entry that
-//     has expired in between.
+//     removed. To save readings of the clock, an entry whose deadline is more than
+//     four seconds away is taken for live until the daemon has marked it: only where
+//     the daemon's timer is held up for longer than that, as in a process that is
+//     stopped and continued, may the first Gets afterwards still return an entry
+//     that has expired in between.
+//   - G12 Loads. At most one current load runs for a key; a call that begins after
+//     a Set, Delete, Compute or Clear never joins a load that began before it. A
+//     load that began before a Set, Delete, Compute or Clear of its key never
+//     overwrites it. Those who wait follow their own context.
 //
 // # What it does not do
 //
-// There is no loader, no listener for removals, no weight or cost of entries, no
-// refresh, no iteration and no snapshot. Expiry is by time since the Set, not
-// since the last Get. The capacity is fixed when the cache is made, and its tables
-// are kept until the cache is collected. Clear is atomic for each key, not as a
-// whole. A key that does not equal itself, such as a NaN, can be set and is never
-// found, as in a map. About one key in 100,000 of a completely full cache finds no
-// place within its reach, and replaces an entry there.
+// Tables are made for the Capacity of the configuration and are kept until the cache
+// is collected; SetCapacity makes them smaller in use, not in memory. Clear is
+// atomic for each key, not as a whole. A key that does not equal itself, such as a
+// NaN, can be set and is never found, as in a map. About one key in 100,000 of a
+// completely full cache finds no place within its reach, and replaces an entry there.
+// Eviction weighs how entries are used, not how heavy they are.
 //
 // # Terms
 //
@@ -97,6 +106,11 @@
 //   - Window, main, ghost, rank, contest: the parts of the eviction policy, see
 //     policy.go, with their sources.
 //   - Permit: the right to one entry in the index. There are Capacity of them.
+//   - Due: said of an entry about which the clock decides, because its deadline is
+//     near. A bit in its bucket's head.
+//   - Pinned: said of an entry of weight 0, which is not evicted.
+//   - Ticket: what lets a load store its result, unless its key has been set or
+//     deleted since the load began.
 //   - Pass: one round of maintenance, under a try-lock, by the daemon or by a
 //     writer that needs room.
 //   - Tiers T1 and T2: small direct-mapped tables of hot entries before the index.
@@ -106,7 +120,13 @@
 // # Files
 //
 //	cache.go          Cache and Get; how values are read and stored
-//	write.go          Set, Delete, Clear; permits and making room
+//	write.go          the change of one key, which Set, Delete and the others are; Clear
+//	room.go           permits, weights, making room; SetCapacity
+//	compound.go       Compute, GetOrSet, Peek, GetMany and others
+//	load.go           GetOrLoad, Refresh, reloads in the background
+//	listener.go       Config.OnRemoval
+//	iterate.go        All, Keys, Values, Hottest, Coldest
+//	snapshot.go       WriteTo, ReadFrom, SaveFile, LoadFile
 //	config.go         Config, New, sizes, WithMemoryBudget
 //	hash.go           hashing of keys
 //	arena.go          buckets, tables, slots
@@ -121,7 +141,7 @@
 //	daemon.go         the pass, the timer, headless caches, Sync, Close
 //	policy.go         the eviction policy
 //	filter.go         what it remembers of keys that have left
-//	expiry.go         deadlines and their removal
+//	expiry.go         deadlines, due entries, and their removal
 //	stats.go          Stats and Len
 //	debug_*.go        poison and yield points of debug builds
 package dualcache
