@@ -3,6 +3,7 @@ package dualcache
 import (
 	"math/bits"
 	"sync/atomic"
+	"unsafe"
 )
 
 // The eviction policy: an adaptive two-region clock with timed history.
@@ -77,7 +78,6 @@ type policy struct {
 	slowHand     uint64
 	toLookAt     uint64 // buckets that the slow hand has still to visit
 	dropped      uint64 // insert records dropped, as summed at the last pass
-	warmth       uint32 // of warm: nobody reads it, but it is not known to be so
 
 	seq      uint64  // evictions
 	now      uint32  // seq in ticks
@@ -718,35 +718,33 @@ func (p *policy) adapt() {
 	}
 }
 
-// warm loads what the next n evictions will look at, all at once, so that the
-// misses overlap: one by one, each would wait for the one before. Half of the
-// time of an eviction from a large cache is such waiting.
+// warm asks for what the evictions after the next n will look at, so that it is there
+// when they come: one by one, each would wait for memory. Half of the time of an
+// eviction from a large cache is such waiting.
 func (p *policy) warm(n int) {
 	t := p.table.Load()
-	sum := uint32(0)
 	for i := range uint64(n) {
-		if at := p.windowHead + i; at < p.windowTail {
-			if s := slot(p.window.at(p.window.wrap(at)).Load()); s != 0 && s.table() == t.number {
-				sum += t.at(s.bucket()).word(s.place()).Load() + t.position(s.bucket(), s.place()).Load()
-			}
+		if at := p.windowHead + uint64(n) + i; at < p.windowTail {
+			p.fetch(t, slot(p.window.at(p.window.wrap(at)).Load()))
 		}
 	}
 	for i := range uint64(2 * n) {
-		if at := p.mainHand + i; at < p.mainEnd {
-			if s := slot(p.main.at(at).Load()); s != 0 && s.table() == t.number {
-				sum += t.at(s.bucket()).word(s.place()).Load()
-			}
+		if at := p.mainHand + uint64(2*n) + i; at < p.mainEnd {
+			p.fetch(t, slot(p.main.at(at).Load()))
 		}
 	}
-	p.warmth = sum
+}
+
+// fetch asks for the lines of an entry.
+func (p *policy) fetch(t *table, s slot) {
+	if s != 0 && s.table() == t.number {
+		fetch(unsafe.Pointer(t.at(s.bucket())))
+		fetch(unsafe.Pointer(&t.aside[s.bucket()]))
+	}
 }
 
 // warmInsert does the same for an insert record.
-func (p *policy) warmInsert(s slot) {
-	if t := p.table.Load(); s.table() == t.number {
-		p.warmth += t.position(s.bucket(), s.place()).Load()
-	}
-}
+func (p *policy) warmInsert(s slot) { p.fetch(p.table.Load(), s) }
 
 // plan prepares for n evictions. It reckons how many entries there are when they
 // have been made: the regions share these. As room is made ahead and new entries

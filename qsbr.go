@@ -50,6 +50,10 @@ import (
 // later begins its R1 after W1.
 // (I3) A barrier that fails begins no grace period and frees nothing.
 // (I4) The mode, asymmetric or fenced, is fixed when the cache is made.
+// (I5) In the asymmetric mode the tag may be cleared by a plain store: the barrier of the
+// period that the stamp names comes after the stamp was taken, or the stamp would be
+// later, and so drains the store. In the fenced mode nothing else orders the store
+// before the stamp's load.
 
 // A worker is what one P (or, in portable builds, one critical section) has
 // for itself. "Owner" is who is between enter and leave with it.

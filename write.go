@@ -129,6 +129,12 @@ func (c *Cache[K, V]) setBare(hash uint64, key K, value V) {
 	}
 }
 
+// fetchAside asks for what an insertion needs besides the bucket.
+func (c *Cache[K, V]) fetchAside(hash uint64) {
+	t := c.table.Load()
+	fetch(unsafe.Pointer(&t.aside[t.homeOf(hash)]))
+}
+
 // settled reports whether a table is the one in force and nothing is being moved
 // into it. Asked inside a section that may store: if the answer is yes, whoever
 // moves entries out of it will see the section's hazard (grow.go).
@@ -206,6 +212,9 @@ func (c *Cache[K, V]) applyPinned(w *worker, u *change[K, V], resident bool) out
 }
 
 func (c *Cache[K, V]) attempts(w *worker, u *change[K, V], resident bool) outcome {
+	if !resident {
+		c.fetchAside(u.hash)
+	}
 	for try := 0; ; {
 		if !resident && w.permits == 0 {
 			if w = c.getPermit(w, u.hash); w == nil {
@@ -595,7 +604,11 @@ const anyPosition = ^uint32(0)
 // home), retires it, and unlocks both. The policy has forgotten it.
 func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot, r *leaving[K, V]) {
 	at.head = withTag(at.head, old.i, 0)
-	at.publish()
+	if c.fenced {
+		at.publish()
+	} else {
+		publish64(&at.b.head, at.head) // (I5) of qsbr.go
+	}
 	if debug {
 		yield(pointBeforeRetire)
 	}
@@ -611,11 +624,11 @@ func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot, r *leaving[K,
 		}
 		at.unlock()
 	}
-	if c.fenced {
-		home.unlockVisible() // and what was offered, before awake is looked at
-	} else {
-		home.unlock()
+	if !c.fenced && (r.cause == CauseEvicted || r.cause == CauseExpired) {
+		home.unlock() // nobody was promised that it is gone
+		return
 	}
+	home.unlockVisible() // and what was offered, before awake is looked at
 }
 
 // sayGoodbye takes what is wanted of an entry that leaves, under its home's lock:
