@@ -273,15 +273,20 @@ func (c *Cache[K, V]) SetMany(keys []K, values []V) {
 }
 
 // DeleteFunc removes the entries for which f returns true, and returns how many. f
-// is called with every entry that is there throughout, once, under no lock; an entry
-// that changes after f has seen it stays.
+// is called, under no lock, with every entry that is there throughout; and again, as in
+// Compute, if the entry may have changed before it could be removed.
 func (c *Cache[K, V]) DeleteFunc(f func(key K, value V) bool) (deleted int) {
 	c.eachHome(true, func(e *visited[K, V]) bool {
-		if f(e.Key, e.Value) {
-			r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed(), was: e.id, only: ifSame}
-			if c.remove(e.hash, e.Key, &r) && r.cause == CauseDeleted {
+		was, found := e.id, true
+		for found && f(e.Key, was.value) {
+			r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed(), was: was, only: ifSame}
+			if c.remove(e.hash, e.Key, &r) {
 				deleted++
 			}
+			if !r.unmet {
+				break
+			}
+			was, _, found = c.look(e.hash, e.Key, false)
 		}
 		return true
 	})

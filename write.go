@@ -563,7 +563,7 @@ func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, u *change[
 		c.show(home, at, s, u)
 		home.publish() // (I6) of tiers.go: the new one before the old one
 	}
-	r := leaving[K, V]{cause: CauseReplaced, now: u.now, spare: u.spare}
+	r := leaving[K, V]{cause: CauseReplaced, now: u.now, lent: true, spare: u.spare}
 	c.takeOut(w, home, oldAt, old, &r)
 	u.spare = r.spare
 	s.t.noteEvent(s.index(), u.due)
@@ -583,6 +583,7 @@ type leaving[K comparable, V any] struct {
 	load     *ticket        // ifIntact
 	wanted   bool           // value is wanted
 	spare    *removal[K, V] // to report it with
+	lent     bool           // its weight goes to the value that replaces it
 	unmet    bool           // its condition did not hold
 	hadValue bool
 	value    V
@@ -620,7 +621,7 @@ func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot, r *leaving[K,
 // sayGoodbye takes what is wanted of an entry that leaves, under its home's lock:
 // its value, its weight, and a report for the listener, in order for each key.
 func (c *Cache[K, V]) sayGoodbye(old spot, r *leaving[K, V]) {
-	if c.weigher != nil && r.cause != CauseReplaced {
+	if c.weigher != nil && !r.lent {
 		c.room.Add(int64(old.t.weights.at(old.index()).Load()))
 	}
 	r.hadValue = true
