@@ -28,11 +28,11 @@ type Cache[K comparable, V any] struct {
 	bare      bool // a Set needs neither clock nor callbacks
 	workers   registry
 	table     atomic.Pointer[table]
-	quiet     atomic.Uint32                   // the policy word of an entry that has nothing to tell
-	tickNow   atomic.Uint32                   // the policy's time
-	lockless  atomic.Bool                     // words may be stored in place without a lock
-	timed     atomic.Bool                     // there has been a deadline
-	loads     atomic.Pointer[[]atomic.Uint64] // see load.go; nil before the first
+	quiet     atomic.Uint32               // the policy word of an entry that has nothing to tell
+	tickNow   atomic.Uint32               // the policy's time
+	lockless  atomic.Bool                 // words may be stored in place without a lock
+	timed     atomic.Bool                 // there has been a deadline
+	loads     atomic.Pointer[ticketLists] // see load.go; nil before the first
 	t1, t2    tier
 
 	expiring[K, V]
@@ -223,14 +223,15 @@ func (c *Cache[K, V]) getDue(hash uint64, key K) (value V, ok bool) {
 	}
 	value = c.loadAt(w, s)
 	wake := c.noteHit(w, hash, s, how)
-	if c.idle > 0 {
-		c.postpone(s, now)
-	}
+	moving := c.idle > 0 && !c.postpone(s, now)
 	reload := c.reloadTime > 0 && c.claimReload(s, now)
 	w.counts.hits.add(1)
 	w.leave()
 	if wake {
 		c.wake()
+	}
+	if moving {
+		c.postponeLocked(hash, key, now)
 	}
 	if reload {
 		c.reload(hash, key)
@@ -239,9 +240,28 @@ func (c *Cache[K, V]) getDue(hash uint64, key K) (value V, ok bool) {
 }
 
 // postpone moves the deadline of an entry that is read. The section is one that may
-// store (qsbr.go), so that the entry is not moved meanwhile. Small steps are not
-// worth a write to a line that others read.
-func (c *Cache[K, V]) postpone(s spot, now int64) {
+// store (qsbr.go), so that the entry is not moved meanwhile; where the index grows, it
+// may have been, and false is returned: postponeLocked has to do it.
+func (c *Cache[K, V]) postpone(s spot, now int64) bool {
+	if !c.settled(s.t) {
+		return false
+	}
+	c.postponeAt(s, now)
+	return true
+}
+
+// postponeLocked is postpone under the lock of the key's home. Not pinned.
+func (c *Cache[K, V]) postponeLocked(hash uint64, key K, now int64) {
+	c.underLock(hash, key, func(s spot, resident bool) {
+		if resident {
+			c.postponeAt(s, now)
+		}
+	})
+}
+
+// postponeAt moves a deadline. Small steps are not worth a write to a line that others
+// read.
+func (c *Cache[K, V]) postponeAt(s spot, now int64) {
 	i := s.index()
 	at := s.t.deadlines.at(i)
 	if at == nil {

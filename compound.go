@@ -47,24 +47,20 @@ func (c *Cache[K, V]) Compute(key K, f func(old V, found bool) (V, Op)) (value V
 	for {
 		was, now, found := c.look(hash, key, true)
 		next, op := f(was.value, found)
-		switch {
-		case op == OpKeep:
+		if op == OpKeep {
 			return was.value, found
-		case op < 0:
-			r := leaving[K, V]{cause: CauseDeleted, now: now, was: was, identified: true}
-			if !found || c.remove(hash, key, &r) {
-				return value, false
-			}
-			continue
 		}
 		u := change[K, V]{hash: hash, key: key, value: next, only: ifAbsent, was: was}
 		if found {
 			u.only = ifSame
 		}
-		if !c.prepare(&u, time.Duration(op), op > 0) {
-			op = OpDelete // Config.Expiry says that its time is up
-			r := leaving[K, V]{cause: CauseDeleted, now: now, was: was, identified: true}
-			if !found || c.remove(hash, key, &r) {
+		// Config.Expiry may say that its time is up.
+		if op < 0 || !c.prepare(&u, time.Duration(op), op > 0) {
+			r := leaving[K, V]{cause: CauseDeleted, now: now, was: was, only: ifSame}
+			if !found {
+				r.only = ifAbsent // no load that began before may bring it back
+			}
+			if c.remove(hash, key, &r); !r.unmet {
 				return value, false
 			}
 			continue
@@ -82,11 +78,20 @@ func (c *Cache[K, V]) Compute(key K, f func(old V, found bool) (V, Op)) (value V
 // says that it is one. Not pinned.
 func (c *Cache[K, V]) look(hash uint64, key K, access bool) (id identity[V], now int64, found bool) {
 	now = c.nowIfTimed()
+	id, found, moving := c.lookPinned(hash, key, now, access)
+	if moving {
+		c.postponeLocked(hash, key, now)
+	}
+	return id, now, found
+}
+
+// lookPinned is look with a pin. moving says that the deadline has still to be moved.
+func (c *Cache[K, V]) lookPinned(hash uint64, key K, now int64, access bool) (id identity[V], found, moving bool) {
 	w := c.enter()
 	defer w.leave()
 	s, _ := c.find(w, hash, key, access && c.idle > 0)
 	if !s.found() || !hasValue(s.t.deadline(s.index()), now) {
-		return id, now, false
+		return id, false, false
 	}
 	id = c.identify(s)
 	if debug {
@@ -94,11 +99,9 @@ func (c *Cache[K, V]) look(hash uint64, key K, access bool) (id identity[V], now
 	}
 	if access {
 		c.noteAccess(s.word())
-		if c.idle > 0 {
-			c.postpone(s, now)
-		}
+		moving = c.idle > 0 && !c.postpone(s, now)
 	}
-	return id, now, true
+	return id, true, moving
 }
 
 // GetOrSet returns the value of key, if it has one, and true; otherwise it gives it
@@ -269,15 +272,20 @@ func (c *Cache[K, V]) SetMany(keys []K, values []V) {
 }
 
 // DeleteFunc removes the entries for which f returns true, and returns how many. f
-// is called with every entry that is there throughout, once, under no lock; an entry
-// that changes after f has seen it stays.
+// is called, under no lock, with every entry that is there throughout; and again, as in
+// Compute, if the entry may have changed before it could be removed.
 func (c *Cache[K, V]) DeleteFunc(f func(key K, value V) bool) (deleted int) {
 	c.eachHome(true, func(e *visited[K, V]) bool {
-		if f(e.Key, e.Value) {
-			r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed(), was: e.id, identified: true}
-			if c.remove(e.hash, e.Key, &r) && r.cause == CauseDeleted {
+		was, found := e.id, true
+		for found && f(e.Key, was.value) {
+			r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed(), was: was, only: ifSame}
+			if c.remove(e.hash, e.Key, &r) {
 				deleted++
 			}
+			if !r.unmet {
+				break
+			}
+			was, _, found = c.look(e.hash, e.Key, false)
 		}
 		return true
 	})

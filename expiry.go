@@ -67,13 +67,12 @@ type expiring[K comparable, V any] struct {
 	clock      func() time.Time
 	born       time.Time
 	eager      bool // entries with a deadline are due from the start
-	dated      bool // every Set asks for the time
 }
 
 // now reads the cache's clock. Never called pinned.
 func (x *expiring[K, V]) now() int64 {
 	if x.clock != nil {
-		return max(int64(x.clock().Sub(x.born))+1, 1)
+		return max(after(1, x.clock().Sub(x.born)), 1)
 	}
 	return int64(time.Since(x.born)) + 1
 }

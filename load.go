@@ -15,25 +15,23 @@ import (
 // the first, under no lock and no pin.
 //
 // Two structures. The table of calls, in stripes under mutexes, is where those who
-// ask meet. It is hints only: what may be stored is decided by the tickets. For
-// each home there is a word, in an array that does not change when the index grows:
-//
-//	bits 0..7    loads of keys of this home that are under way
-//	bits 8..63   a bit for each key of this home that was set or deleted meanwhile,
-//	             by 56 values of its hash
-//
-// A load takes a ticket under the lock of its key's home, before its loader is called.
-// Set, Delete and Compute, under the same lock, set their key's bit if there is a
-// load (disturb); Clear sets all bits. The load stores what it got under the same lock
-// again, and only if its bit is clear. So a load that began before a Set, Delete
-// or Clear never overwrites it, and nobody who comes later joins it (G12). What loads
-// store is no Set, and sets no bit. Two keys of one home that share a bit are taken
-// for one another once in 56 times; then what was loaded is returned, and not kept.
+// ask meet. It is hints only: what may be stored is decided by the tickets. A load
+// takes one under the lock of its key's home, before its loader is called, and it
+// lies in a list by the key's hash. Set, Delete and Compute, under the same lock,
+// void the tickets of their key (disturb); Clear voids all. The load stores what it
+// got under the same lock again, and only if its ticket is good. So a load that began
+// before a Set, Delete or Clear never overwrites it, and nobody who comes later joins
+// it (G12); and a load that begins after is not hindered by one that began before. A
+// load that stores voids the other tickets of its key, as a Set does.
 // Those who never load pay for one comparison with nil.
 //
-// (I1) A ticket is taken, the bit is set, and it is looked at, under the lock of the
-// key's home, so these are in one order for each key.
-// (I2) A word whose count falls to 0 is cleared.
+// The lists do not change: who adds or takes out a ticket puts another list in place
+// by compare-and-swap. So a list that is the same has the same tickets.
+//
+// (I1) A ticket is taken, voided and looked at under the lock of the key's home, so
+// these are in one order for each key.
+// (I2) Clear voids tickets without the locks, and then waits until each has been seen
+// free: whoever had looked at its ticket before has then stored, and is cleared.
 // (I3) Whoever leads a call closes it, whatever becomes of the loader: it may fail,
 // panic, or end its goroutine.
 
@@ -67,96 +65,102 @@ type loading[K comparable, V any] struct {
 }
 
 // A ticket lets a load store its result.
+//
+//	field     written by                        read by
+//	hash,     who takes it, before              all
+//	reload
+//	void      under the lock of the key's       under that lock
+//	          home, and by Clear
 type ticket struct {
 	hash   uint64
 	reload bool // it may replace a value
-	void   bool // there were too many loads; it does not
+	void   atomic.Bool
 }
 
+// A ticketList is a list of tickets. Its fields do not change.
+type ticketList struct {
+	ticket *ticket
+	next   *ticketList
+}
+
+// without is the list less one ticket.
+func (l *ticketList) without(t *ticket) *ticketList {
+	switch {
+	case l == nil:
+		return nil
+	case l.ticket == t:
+		return l.next
+	}
+	return &ticketList{l.ticket, l.next.without(t)}
+}
+
+// ticketLists are the tickets that have been taken, by hash.
+type ticketLists []atomic.Pointer[ticketList]
+
+func (l ticketLists) of(hash uint64) *atomic.Pointer[ticketList] {
+	hi, _ := bits.Mul64(hash, uint64(len(l)))
+	return &l[hi]
+}
+
+// There is a list for each home, within these limits.
 const (
-	loadCount   = 1<<8 - 1
-	loadBits    = 56
-	loadWords   = 1024 // at least
+	leastLists  = 1 << 10
+	mostLists   = 1 << 16
 	callStripes = 64
 )
-
-func loadBit(hash uint64) uint64 { return 1 << (8 + uint32(hash)%loadBits) }
-
-// loadWord is the word of a hash's home.
-func loadWordOf(words []atomic.Uint64, hash uint64) *atomic.Uint64 {
-	hi, _ := bits.Mul64(hash, uint64(len(words)))
-	return &words[hi]
-}
 
 // startLoads makes what the first load needs.
 func (c *Cache[K, V]) startLoads() *callTable[K, V] {
 	if t := c.calls.Load(); t != nil {
 		return t
 	}
-	words := make([]atomic.Uint64, max(c.homes, loadWords))
-	c.loads.CompareAndSwap(nil, &words)
+	lists := make(ticketLists, min(max(c.homes, leastLists), mostLists))
+	c.loads.CompareAndSwap(nil, &lists)
 	c.calls.CompareAndSwap(nil, new(callTable[K, V]))
 	return c.calls.Load()
 }
 
-// disturb tells the loads of a key that it has been set or deleted. Its home is
-// locked.
-func (c *Cache[K, V]) disturb(hash uint64) {
-	if words := c.loads.Load(); words != nil {
-		if word := loadWordOf(*words, hash); word.Load()&loadCount != 0 {
-			word.Or(loadBit(hash))
-		}
-	}
-}
-
-// disturbAll does so for all keys.
-func (c *Cache[K, V]) disturbAll() {
-	if words := c.loads.Load(); words != nil {
-		for i := range *words {
-			if word := &(*words)[i]; word.Load()&loadCount != 0 {
-				word.Or(^uint64(loadCount))
+// disturb tells the loads of a key, other than the one that does it, if one does,
+// that it has been set or deleted. Its home is locked.
+func (c *Cache[K, V]) disturb(hash uint64, by *ticket) {
+	if lists := c.loads.Load(); lists != nil {
+		for l := lists.of(hash).Load(); l != nil; l = l.next {
+			if l.ticket.hash == hash && l.ticket != by {
+				l.ticket.void.Store(true)
 			}
 		}
 	}
 }
 
-// intact reports whether a load may still store. The key's home is locked.
-func (c *Cache[K, V]) intact(t *ticket) bool {
-	return !t.void && loadWordOf(*c.loads.Load(), t.hash).Load()&loadBit(t.hash) == 0
-}
-
-// open takes a ticket, in place, under the lock of the key's home.
-func (c *Cache[K, V]) open(t *ticket) {
-	word := loadWordOf(*c.loads.Load(), t.hash)
-	for {
-		old := word.Load()
-		if old&loadCount == loadCount {
-			t.void = true
-			return
-		}
-		next := old + 1
-		if old&loadCount == 0 {
-			next = 1
-		}
-		if word.CompareAndSwap(old, next) {
-			return
-		}
-	}
-}
-
-// shut gives a ticket back (I2).
-func (c *Cache[K, V]) shut(t *ticket) {
-	if t.void {
+// disturbAll does so for all keys (I2). Not pinned.
+func (c *Cache[K, V]) disturbAll() {
+	lists := c.loads.Load()
+	if lists == nil {
 		return
 	}
-	word := loadWordOf(*c.loads.Load(), t.hash)
-	for {
-		old := word.Load()
-		next := old - 1
-		if next&loadCount == 0 {
-			next = 0
+	for i := range *lists {
+		for l := (*lists)[i].Load(); l != nil; l = l.next {
+			l.ticket.void.Store(true)
 		}
-		if word.CompareAndSwap(old, next) {
+	}
+	c.awaitLocks()
+}
+
+// open files a ticket, under the lock of the key's home. node is for that.
+func (c *Cache[K, V]) open(node *ticketList) {
+	for list := c.loads.Load().of(node.ticket.hash); ; {
+		node.next = list.Load()
+		if list.CompareAndSwap(node.next, node) {
+			return
+		}
+	}
+}
+
+// shut takes a ticket out.
+func (c *Cache[K, V]) shut(t *ticket) {
+	for list := c.loads.Load().of(t.hash); ; {
+		old := list.Load()
+		if list.CompareAndSwap(old, old.without(t)) {
 			return
 		}
 	}
@@ -188,7 +192,7 @@ func (c *Cache[K, V]) underLock(hash uint64, key K, f func(s spot, resident bool
 
 // begin takes a ticket for a key, unless there is a value already that will do.
 func (c *Cache[K, V]) begin(t *ticket, key K) (there finding[V]) {
-	now := c.nowIfTimed()
+	now, node := c.nowIfTimed(), &ticketList{ticket: t}
 	c.underLock(t.hash, key, func(s spot, resident bool) {
 		if resident && !t.reload {
 			d := s.t.deadline(s.index())
@@ -198,7 +202,7 @@ func (c *Cache[K, V]) begin(t *ticket, key K) (there finding[V]) {
 			}
 		}
 		if !there.found && !there.absent {
-			c.open(t)
+			c.open(node)
 		}
 	})
 	return there
@@ -206,7 +210,7 @@ func (c *Cache[K, V]) begin(t *ticket, key K) (there finding[V]) {
 
 // stands reports whether a call that is under way may be joined.
 func (c *Cache[K, V]) stands(call *call[K, V]) (ok bool) {
-	c.underLock(call.ticket.hash, call.key, func(spot, bool) { ok = c.intact(&call.ticket) })
+	c.underLock(call.ticket.hash, call.key, func(spot, bool) { ok = !call.ticket.void.Load() })
 	return ok
 }
 
@@ -224,7 +228,7 @@ type call[K comparable, V any] struct {
 	done   chan struct{}
 	value  V
 	err    error
-	again  bool // it came to nothing: waiters start again
+	again  bool // it came to nothing: waiters start again; true until the loader returns
 	left   bool // a waiter has taken over, because the leader's context ended
 }
 
@@ -252,7 +256,8 @@ func (c *Cache[K, V]) join(ctx context.Context, hash uint64, key K, reload bool,
 	if x = s.calls[key]; x != nil && x != old && c.stands(x) {
 		return x, false, there
 	}
-	x = &call[K, V]{key: key, ticket: ticket{hash: hash, reload: reload}, ctx: ctx}
+	x = &call[K, V]{key: key, ctx: ctx, again: true}
+	x.ticket.hash, x.ticket.reload = hash, reload
 	if there = c.begin(&x.ticket, key); there.found || there.absent {
 		return nil, false, there
 	}
@@ -371,12 +376,12 @@ func (x *call[K, V]) wait(ctx context.Context) (over *call[K, V], err error) {
 
 // lead runs the loader of a call, and stores what it returns (I3).
 func (c *Cache[K, V]) lead(x *call[K, V], load Loader[K, V]) (V, error) {
-	x.again = true // until it has returned
 	defer c.end(x)
 	options := &loadOptions{}
-	begin := time.Now()
+	done := c.countLoads(1)
+	defer done(errEnded)
 	value, err := load(context.WithValue(x.ctx, loadKey{}, options), x.key)
-	c.countLoad(1, time.Since(begin), err)
+	done(err)
 	x.value, x.err = value, err
 	x.again = err != nil && x.ctx.Err() != nil
 	if !c.taken(x) {
@@ -385,39 +390,58 @@ func (c *Cache[K, V]) lead(x *call[K, V], load Loader[K, V]) (V, error) {
 	return value, err
 }
 
-func (c *Cache[K, V]) countLoad(n int, took time.Duration, err error) {
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		c.failed.Add(uint64(n))
-	} else {
-		c.loaded.Add(uint64(n))
+// countLoads begins to count n loads. Its result ends that, the first time that it is
+// called.
+func (c *Cache[K, V]) countLoads(n uint64) (done func(error)) {
+	begin, over := time.Now(), false
+	return func(err error) {
+		switch {
+		case over:
+			return
+		case err != nil && !errors.Is(err, ErrNotFound):
+			c.failed.Add(n)
+		default:
+			c.loaded.Add(n)
+		}
+		over = true
+		c.loadTime.Add(int64(time.Since(begin)))
 	}
-	c.loadTime.Add(int64(took))
 }
 
+// errEnded stands for a loader that does not return.
+var errEnded = errors.New("dualcache: the loader has panicked, or ended its goroutine")
+
 // keep stores what a call came to, if its ticket allows it. A reload that finds that
-// the key has no value any more takes the old one out.
+// the key has no value any more, or that its time is up, takes the old one out.
 func (c *Cache[K, V]) keep(x *call[K, V], options *loadOptions) {
 	u := change[K, V]{hash: x.ticket.hash, key: x.key, only: ifIntact, load: &x.ticket}
 	switch {
 	case x.err == nil:
 		u.value = x.value
-		if c.prepare(&u, options.ttl, options.ttlSet) {
-			if options.weightSet && c.weigher != nil {
-				u.weight = options.weight
-			}
-			c.apply(&u, x.ticket.reload)
+		if !c.prepare(&u, options.ttl, options.ttlSet) {
+			c.dropReloaded(&u)
+			return
 		}
+		if options.weightSet && c.weigher != nil {
+			u.weight = options.weight
+		}
+		c.apply(&u, x.ticket.reload)
 	case errors.Is(x.err, ErrNotFound):
-		c.keepAbsent(&u, x.ticket.reload)
+		c.keepAbsent(&u)
+	}
+}
+
+// dropReloaded takes out the value that a reload finds to be no more.
+func (c *Cache[K, V]) dropReloaded(u *change[K, V]) {
+	if u.load.reload {
+		r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed(), only: ifIntact, load: u.load}
+		c.remove(u.hash, u.key, &r)
 	}
 }
 
 // keepAbsent stores that a key has no value.
-func (c *Cache[K, V]) keepAbsent(u *change[K, V], reload bool) {
-	if reload {
-		r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed(), load: u.load}
-		c.remove(u.hash, u.key, &r)
-	}
+func (c *Cache[K, V]) keepAbsent(u *change[K, V]) {
+	c.dropReloaded(u)
 	if c.negativeTTL <= 0 {
 		return
 	}
@@ -468,23 +492,22 @@ func LoadWeight(ctx context.Context, weight uint32) bool {
 // fails, or ctx ends, its error is returned with the values that there are.
 func (c *Cache[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load func(ctx context.Context, keys []K) (map[K]V, error)) (map[K]V, error) {
 	result := make(map[K]V, len(keys))
-	missing := make([]K, 0)
+	var missing []wanted[K, V]
 	asked := make(map[K]bool)
 	for _, key := range keys {
 		if value, ok := c.Get(key); ok {
 			result[key] = value
 		} else if !asked[key] {
 			asked[key] = true
-			missing = append(missing, key)
+			missing = append(missing, wanted[K, V]{key: key, hash: c.hash(key)})
 		}
 	}
 	var failure error
-	over := make(map[K]*call[K, V])
 	for len(missing) > 0 {
 		if err := ctx.Err(); err != nil {
 			return result, err
 		}
-		led, joined := c.joinMany(ctx, missing, over, result)
+		led, joined := c.joinMany(ctx, missing, result)
 		if len(led) > 0 {
 			if load == nil {
 				c.endMany(led)
@@ -501,8 +524,7 @@ func (c *Cache[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load func(ctx
 			case err != nil:
 				return result, err
 			case old != nil || x.again:
-				over[x.key] = old
-				missing = append(missing, x.key)
+				missing = append(missing, wanted[K, V]{x.key, x.ticket.hash, old})
 			case x.err == nil:
 				result[x.key] = x.value
 			case !errors.Is(x.err, ErrNotFound):
@@ -513,13 +535,21 @@ func (c *Cache[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load func(ctx
 	return result, failure
 }
 
+// A wanted key is one that GetOrLoadMany has still to get. old is a call of it whose
+// leader is not to be waited for.
+type wanted[K comparable, V any] struct {
+	key  K
+	hash uint64
+	old  *call[K, V]
+}
+
 // joinMany finds or begins the calls of keys.
-func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, over map[K]*call[K, V], result map[K]V) (led, joined []*call[K, V]) {
-	for _, key := range keys {
-		x, leads, there := c.join(ctx, c.hash(key), key, false, over[key])
+func (c *Cache[K, V]) joinMany(ctx context.Context, keys []wanted[K, V], result map[K]V) (led, joined []*call[K, V]) {
+	for _, want := range keys {
+		x, leads, there := c.join(ctx, want.hash, want.key, false, want.old)
 		switch {
 		case there.found:
-			result[key] = there.value
+			result[want.key] = there.value
 		case there.absent:
 		case leads:
 			led = append(led, x)
@@ -534,12 +564,13 @@ func (c *Cache[K, V]) joinMany(ctx context.Context, keys []K, over map[K]*call[K
 func (c *Cache[K, V]) leadMany(ctx context.Context, led []*call[K, V], load func(context.Context, []K) (map[K]V, error), result map[K]V) error {
 	keys := make([]K, len(led))
 	for i, x := range led {
-		keys[i], x.again = x.key, true
+		keys[i] = x.key
 	}
 	defer c.endMany(led)
-	begin := time.Now()
-	values, err := load(ctx, keys)
-	c.countLoad(len(led), time.Since(begin), err)
+	done := c.countLoads(uint64(len(led)))
+	defer done(errEnded)
+	values, err := load(context.WithValue(ctx, loadKey{}, nil), keys) // LoadTTL is not for it
+	done(err)
 	for _, x := range led {
 		value, ok := values[x.key]
 		switch {
@@ -567,12 +598,20 @@ func (c *Cache[K, V]) endMany(led []*call[K, V]) {
 // Reloading. An entry that is read when its time for a reload has come is returned
 // at once, and reloaded in the background, once: the reader claims it by a
 // compare-and-swap of that time, whose lowest bits count the failures so far. After
-// each failure the wait is twice as long.
+// each failure the wait is twice as long. When the reload has ended, and the entry is
+// still claimed, it is given another time: nothing was stored.
 
 const (
 	reloadFails = 7 // counted in three bits
 	reloadFloor = time.Millisecond
+
+	reloadClaimed = farFuture &^ reloadFails
 )
+
+// reloadAt is the time of a reload, at most 7 ns early, after so many failures.
+func reloadAt(now int64, wait time.Duration, fails int64) int64 {
+	return max(after(now, wait)&^reloadFails, reloadFails+1) | fails
+}
 
 // claimReload reports whether the caller has to reload a protected entry.
 func (c *Cache[K, V]) claimReload(s spot, now int64) bool {
@@ -581,12 +620,12 @@ func (c *Cache[K, V]) claimReload(s spot, now int64) bool {
 		return false
 	}
 	old := at.Load()
-	return old != 0 && old <= now && at.CompareAndSwap(old, farFuture&^reloadFails|old&reloadFails)
+	return old != 0 && old <= now && at.CompareAndSwap(old, reloadClaimed|old&reloadFails)
 }
 
 // reload starts a background reload. Not pinned.
 func (c *Cache[K, V]) reload(hash uint64, key K) {
-	c.loading.reloads.Add(1)
+	c.loading.reloads.Add(1) // before closed is looked at; Close does so the other way round
 	if c.closed.Load() {
 		c.loading.reloads.Add(-1)
 		return
@@ -600,26 +639,31 @@ func (c *Cache[K, V]) reload(hash uint64, key K) {
 		defer func() {
 			if failed {
 				_ = recover() // there is no caller to see it; it is counted as a failure
-				c.reloadLater(hash, key)
 			}
+			c.reloadLater(hash, key, failed)
 		}()
 		_, err := c.load1(c.ctx, hash, key, nil, true)
 		failed = err != nil && !errors.Is(err, ErrNotFound)
 	}()
 }
 
-// reloadLater sets the time of the next reload, after one that failed.
-func (c *Cache[K, V]) reloadLater(hash uint64, key K) {
+// reloadLater sets the time of the next reload of an entry that is still claimed.
+func (c *Cache[K, V]) reloadLater(hash uint64, key K, failed bool) {
 	now := c.now()
 	c.underLock(hash, key, func(s spot, resident bool) {
 		if !resident {
 			return
 		}
-		if at := s.t.reloads.at(s.index()); at != nil {
-			fails := min(at.Load()&reloadFails, reloadFails-1)
-			wait := max(c.reloadTime/8, reloadFloor) << fails
-			at.Store(after(now, wait)&^reloadFails | (fails + 1))
+		at := s.t.reloads.at(s.index())
+		if at == nil || at.Load() < reloadClaimed {
+			return
 		}
+		if !failed {
+			at.Store(reloadAt(now, c.reloadTime, 0))
+			return
+		}
+		fails := min(at.Load()&reloadFails, reloadFails-1)
+		at.Store(reloadAt(now, max(c.reloadTime/8, reloadFloor)<<fails, fails+1))
 	})
 }
 

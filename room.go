@@ -247,8 +247,8 @@ func (c *Cache[K, V]) liveIn(t *table, home uint64) (n int) {
 // the cache. The older value must not outlive it, unless the change would have
 // left it alone.
 func (c *Cache[K, V]) refuse(u *change[K, V]) outcome {
-	if u.only == always || u.only == ifSame {
-		r := leaving[K, V]{cause: CauseReplaced, now: u.now, was: u.was, identified: u.only == ifSame}
+	if u.only == always || u.only == ifSame || u.only == ifIntact && u.load.reload {
+		r := leaving[K, V]{cause: CauseReplaced, now: u.now, only: u.only, was: u.was, load: u.load}
 		c.remove(u.hash, u.key, &r)
 	}
 	w := c.enter()

@@ -175,7 +175,7 @@ func (c *Cache[K, V]) prepare(u *change[K, V], ttl time.Duration, own bool) bool
 		}
 	}
 	if c.reloadTime > 0 {
-		u.reload = after(u.now, c.reloadTime)
+		u.reload = reloadAt(u.now, c.reloadTime, 0)
 	}
 	u.due = c.dueAt(u)
 	return true
@@ -345,7 +345,7 @@ func (c *Cache[K, V]) mayChange(w *worker, u *change[K, V], old spot, resident b
 			return outcomeNeedsSettle
 		}
 	case ifIntact:
-		if !c.intact(u.load) || !u.load.reload && resident && hasValue(old.t.deadline(old.index()), u.now) {
+		if u.load.void.Load() || !u.load.reload && resident && hasValue(old.t.deadline(old.index()), u.now) {
 			return outcomeUnmet
 		}
 	}
@@ -358,9 +358,7 @@ func (c *Cache[K, V]) mayChange(w *worker, u *change[K, V], old spot, resident b
 	if c.weigher != nil && !c.weighs(u, old, resident) {
 		return outcomeNeedsWeight
 	}
-	if u.only != ifIntact {
-		c.disturb(u.hash)
-	}
+	c.disturb(u.hash, u.load)
 	return outcomeDone
 }
 
@@ -574,7 +572,7 @@ func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, u *change[
 		c.show(home, at, s, u)
 		home.publish() // (I6) of tiers.go: the new one before the old one
 	}
-	r := leaving[K, V]{cause: CauseReplaced, now: u.now, spare: u.spare}
+	r := leaving[K, V]{cause: CauseReplaced, now: u.now, lent: true, spare: u.spare}
 	c.takeOut(w, home, oldAt, old, &r)
 	u.spare = r.spare
 	s.t.noteEvent(s.index(), u.due)
@@ -586,16 +584,18 @@ func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, u *change[
 
 // A leaving says why and on which conditions an entry is taken out.
 type leaving[K comparable, V any] struct {
-	cause      Cause
-	now        int64       // the clock, if an expired entry is to be told from others
-	expected   uint32      // position word, or anyPosition
-	was        identity[V] // if identified
-	identified bool
-	load       *ticket        // not nil: unless the key was set or deleted since
-	wanted     bool           // value is wanted
-	spare      *removal[K, V] // to report it with
-	hadValue   bool
-	value      V
+	cause    Cause
+	now      int64          // the clock, if an expired entry is to be told from others
+	expected uint32         // position word, or anyPosition
+	only     condition      // always, ifAbsent, ifSame, or ifIntact
+	was      identity[V]    // ifSame
+	load     *ticket        // ifIntact
+	wanted   bool           // value is wanted
+	spare    *removal[K, V] // to report it with
+	lent     bool           // its weight goes to the value that replaces it
+	unmet    bool           // its condition did not hold
+	hadValue bool
+	value    V
 }
 
 const anyPosition = ^uint32(0)
@@ -634,7 +634,7 @@ func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot, r *leaving[K,
 // sayGoodbye takes what is wanted of an entry that leaves, under its home's lock:
 // its value, its weight, and a report for the listener, in order for each key.
 func (c *Cache[K, V]) sayGoodbye(old spot, r *leaving[K, V]) {
-	if c.weigher != nil && r.cause != CauseReplaced {
+	if c.weigher != nil && !r.lent {
 		c.room.Add(int64(old.t.weights.at(old.index()).Load()))
 	}
 	r.hadValue = true
@@ -838,6 +838,9 @@ func (c *Cache[K, V]) remove(hash uint64, key K, r *leaving[K, V]) bool {
 	if c.listener != nil {
 		r.spare = c.listener.get()
 	}
+	if (r.only == ifSame || r.wanted) && c.lockless.Load() {
+		c.settleWriters() // or a store in place could be lost: it is neither seen nor left
+	}
 	found, again := c.tryRemove(hash, key, r)
 	for again {
 		c.giveWay()
@@ -860,17 +863,11 @@ func (c *Cache[K, V]) tryRemove(hash uint64, key K, r *leaving[K, V]) (found, ag
 		return false, true
 	}
 	s, ok := c.locate(w, t, home.n, home.head, hash, key)
-	if r.load != nil && !c.intact(r.load) {
+	if r.unmet = !c.mayRemove(s, ok, r); r.unmet {
 		home.unlock()
 		return false, false
 	}
-	if r.identified && (!ok || !hasValue(t.deadline(s.index()), r.now) || !c.same(s, &r.was)) {
-		home.unlock()
-		return false, false
-	}
-	if r.load == nil {
-		c.disturb(hash)
-	}
+	c.disturb(hash, r.load)
 	if !ok {
 		home.unlock()
 		return false, false
@@ -889,6 +886,19 @@ func (c *Cache[K, V]) tryRemove(hash uint64, key K, r *leaving[K, V]) (found, ag
 	c.returnPermit(w)
 	w.counts.left(r.cause)
 	return true, false
+}
+
+// mayRemove tells whether a key may be removed, under its home's lock.
+func (c *Cache[K, V]) mayRemove(s spot, resident bool, r *leaving[K, V]) bool {
+	switch r.only {
+	case ifAbsent:
+		return !resident || !hasValue(s.t.deadline(s.index()), r.now)
+	case ifSame:
+		return resident && hasValue(s.t.deadline(s.index()), r.now) && c.same(s, &r.was)
+	case ifIntact:
+		return !r.load.void.Load()
+	}
+	return true
 }
 
 // clearAll empties the index, place by place: first the table that is being
@@ -915,7 +925,7 @@ func (c *Cache[K, V]) clearTable(t *table) {
 		now = c.now()
 	}
 	for b := uint64(0); b < t.homes; b++ {
-		for c.occupied(t.at(b)) {
+		for live(t.at(b).head.Load()) != 0 {
 			n := 0
 			for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
 				r := leaving[K, V]{cause: CauseCleared, expected: anyPosition, now: now}
@@ -929,11 +939,4 @@ func (c *Cache[K, V]) clearTable(t *table) {
 			}
 		}
 	}
-}
-
-// occupied reports whether a bucket has entries, or, where there are loads, may be
-// about to get one that began before: whoever holds its lock has looked before.
-func (c *Cache[K, V]) occupied(b *bucketHead) bool {
-	head := b.head.Load()
-	return live(head) != 0 || head&headLock != 0 && c.loads.Load() != nil
 }
