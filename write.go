@@ -188,7 +188,9 @@ func (c *Cache[K, V]) apply(u *change[K, V], resident bool) outcome {
 		u.spare = c.listener.get()
 	}
 	if c.weigher != nil && int64(u.weight) > c.maxWeight.Load() {
-		return c.refuse(u)
+		result := c.refuse(u)
+		c.report(u.spare)
+		return result
 	}
 	return c.applyPinned(c.enter(), u, resident)
 }
@@ -199,14 +201,18 @@ func (c *Cache[K, V]) applyPinned(w *worker, u *change[K, V], resident bool) out
 	if u.reserved != 0 {
 		c.room.Add(u.reserved)
 	}
-	if c.listener != nil {
-		c.listener.dispatch(u.spare)
-	}
+	c.report(u.spare)
 	return result
 }
 
 func (c *Cache[K, V]) attempts(w *worker, u *change[K, V], resident bool) outcome {
 	for try := 0; ; {
+		if !c.usesPermits(w) {
+			w.leave()
+			runtime.Gosched()
+			w = c.enter()
+			continue
+		}
 		if !resident && w.permits == 0 {
 			if w = c.getPermit(w, u.hash); w == nil {
 				return c.refuse(u)
@@ -565,7 +571,7 @@ func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, u *change[
 		c.show(home, at, s, u)
 		home.publish() // (I6) of tiers.go: the new one before the old one
 	}
-	r := leaving[K, V]{cause: CauseReplaced, now: u.now, spare: u.spare}
+	r := leaving[K, V]{cause: CauseReplaced, now: u.now, spare: u.spare, lends: true}
 	c.takeOut(w, home, oldAt, old, &r)
 	u.spare = r.spare
 	s.t.noteEvent(s.index(), u.due)
@@ -584,6 +590,7 @@ type leaving[K comparable, V any] struct {
 	identified bool
 	load       *ticket        // not nil: unless the key was set or deleted since
 	wanted     bool           // value is wanted
+	lends      bool           // its weight, to the change that replaces it
 	spare      *removal[K, V] // to report it with
 	hadValue   bool
 	value      V
@@ -621,7 +628,7 @@ func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot, r *leaving[K,
 // sayGoodbye takes what is wanted of an entry that leaves, under its home's lock:
 // its value, its weight, and a report for the listener, in order for each key.
 func (c *Cache[K, V]) sayGoodbye(old spot, r *leaving[K, V]) {
-	if c.weigher != nil && r.cause != CauseReplaced {
+	if c.weigher != nil && !r.lends {
 		c.room.Add(int64(old.t.weights.at(old.index()).Load()))
 	}
 	r.hadValue = true
@@ -830,9 +837,7 @@ func (c *Cache[K, V]) remove(hash uint64, key K, r *leaving[K, V]) bool {
 		c.giveWay()
 		found, again = c.tryRemove(hash, key, r)
 	}
-	if c.listener != nil {
-		c.listener.dispatch(r.spare)
-	}
+	c.report(r.spare)
 	if found && c.awake.Load() == 0 {
 		c.wake()
 	}
@@ -911,6 +916,9 @@ func (c *Cache[K, V]) clearTable(t *table) {
 				}
 			}
 			c.permits.Add(int64(n))
+			if c.listener != nil {
+				c.listener.pause()
+			}
 			if n == 0 {
 				runtime.Gosched()
 			}
