@@ -154,13 +154,11 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 		case spins < roomSpins:
 		case patient && spins < roomSpins+roomYields:
 			runtime.Gosched()
+		case c.evictNear(hash):
+			c.alone.Add(1)
+			return 1
 		default:
-			ok, pinned := c.evictNear(hash)
-			if ok {
-				c.alone.Add(1)
-				return 1
-			}
-			if looks++; pinned >= c.size.Load() || c.weigher != nil && looks == roomLooks {
+			if looks++; c.weigher != nil && (looks == roomLooks || c.allPinned()) {
 				return 0
 			}
 			if looks%backLooks == 0 {
@@ -178,28 +176,41 @@ const (
 
 // evictNear evicts an entry that is little used from within reach of the home of
 // hash, or, if there is none, from the next bucket that has one. It reports whether
-// it did, and else how many are pinned. The permit is the caller's.
-func (c *Cache[K, V]) evictNear(hash uint64) (ok bool, pinned int64) {
+// it did. The permit is the caller's.
+func (c *Cache[K, V]) evictNear(hash uint64) bool {
 	for t := c.table.Load(); t != nil; t = t.old.Load() {
 		n := t.homeOf(hash)
-		if ok, _ = c.evictLowest(t, n, t.reach()); ok {
-			return true, 0
+		if c.evictLowest(t, n, t.reach()) {
+			return true
 		}
 		for i := range t.homes {
-			ok, spared := c.evictLowest(t, (n+i)%t.homes, 0)
-			if ok {
-				return true, 0
+			if c.evictLowest(t, (n+i)%t.homes, 0) {
+				return true
 			}
-			pinned += spared
 		}
 	}
-	return false, pinned
+	return false
+}
+
+// allPinned reports whether pinned entries take all the capacity.
+func (c *Cache[K, V]) allPinned() bool {
+	pinned := int64(0)
+	for t := c.table.Load(); t != nil; t = t.old.Load() {
+		for b := range t.homes {
+			for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
+				if c.isPinned(spot{t, b, position(m)}) {
+					pinned++
+				}
+			}
+		}
+	}
+	return pinned >= c.size.Load()
 }
 
 // evictLowest evicts the entry that has been read least, and of these the one that
 // was longest ago, from the buckets up to last steps from a home. It reports whether
-// it did, and else how many are pinned. The permit is the caller's.
-func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) (ok bool, pinned int64) {
+// it did. The permit is the caller's.
+func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) bool {
 	var lowest spot
 	best := ^uint64(0)
 	now := c.now16()
@@ -207,14 +218,12 @@ func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) (ok bool, pin
 		b := t.near(home, d)
 		for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
 			s := spot{t, b, position(m)}
-			if c.isPinned(s) {
-				pinned++
-			} else if u := usage(s.word().Load(), now, fadeTicks); u < best {
+			if u := usage(s.word().Load(), now, fadeTicks); u < best && !c.isPinned(s) {
 				lowest, best = s, u
 			}
 		}
 	}
-	return lowest.found() && c.evictAt(lowest, anyPosition), pinned
+	return lowest.found() && c.evictAt(lowest, anyPosition)
 }
 
 // makePlace makes a free place near the home of a hash where retired places and
@@ -234,7 +243,7 @@ func (c *Cache[K, V]) makePlace(hash uint64, try int) {
 			runtime.Gosched()
 			return
 		}
-		if ok, _ := c.evictLowest(t, home, t.reach()); ok {
+		if c.evictLowest(t, home, t.reach()) {
 			c.permits.Add(1)
 		}
 	}
@@ -360,10 +369,8 @@ func (c *Cache[K, V]) makeWeight(u *change[K, V]) bool {
 		default:
 			ok = c.takeWeight(u.needs)
 		}
-		if !ok && evicted == 0 && spins >= roomSpins {
-			if alone, _ := c.evictNear(u.hash); alone {
-				evicted = 1
-			}
+		if !ok && evicted == 0 && spins >= roomSpins && c.evictNear(u.hash) {
+			evicted = 1
 		}
 		c.permits.Add(int64(evicted))
 		if ok {
@@ -480,7 +487,7 @@ func (c *Cache[K, V]) shrink(surplus func() int64) {
 		case n > 0:
 			tries = 0
 		default:
-			if ok, _ := c.evictNear(rand.Uint64()); ok { // it is in no list
+			if c.evictNear(rand.Uint64()) { // it was in no list
 				c.permits.Add(1)
 				tries = 0
 			}
