@@ -878,8 +878,8 @@ func (c *Cache[K, V]) tryRemove(hash uint64, key K, r *leaving[K, V]) (found, ag
 	}
 	c.policy.forget(w, s)
 	c.takeOut(w, &home, at, s, r)
+	w.counts.left(r.cause) // before another entry may come, or Len would count both
 	c.returnPermit(w)
-	w.counts.left(r.cause)
 	return true, false
 }
 
