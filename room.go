@@ -158,7 +158,7 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 			c.alone.Add(1)
 			return 1
 		default:
-			if looks++; c.weigher != nil && (looks == roomLooks || c.allPinned()) {
+			if looks++; looks == roomLooks && c.weigher != nil || c.allPinned() {
 				return 0
 			}
 			if looks%backLooks == 0 {
@@ -192,15 +192,20 @@ func (c *Cache[K, V]) evictNear(hash uint64) bool {
 	return false
 }
 
-// allPinned reports whether pinned entries take all the capacity.
+// allPinned reports whether pinned entries take all the capacity, and there are no
+// others.
 func (c *Cache[K, V]) allPinned() bool {
+	if c.weigher == nil {
+		return false
+	}
 	pinned := int64(0)
 	for t := c.table.Load(); t != nil; t = t.old.Load() {
 		for b := range t.homes {
 			for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
-				if c.isPinned(spot{t, b, position(m)}) {
-					pinned++
+				if !c.isPinned(spot{t, b, position(m)}) {
+					return false
 				}
+				pinned++
 			}
 		}
 	}
@@ -440,7 +445,7 @@ func (c *Cache[K, V]) SetCapacity(n int) error {
 	c.policy.setCapacity(n)
 	c.unlockPass()
 	c.takeBack()
-	c.shrink(func() int64 { return -c.permits.Load() })
+	c.shrink(func() int64 { return -c.permits.Load() }, c.allPinned)
 	return nil
 }
 
@@ -455,7 +460,7 @@ func (c *Cache[K, V]) SetMaxWeight(n uint64) error {
 		return limitError("weight", n, fmt.Sprintf("1 to Config.MaxWeight, %d", c.mostWeight))
 	}
 	c.room.Add(int64(n) - c.maxWeight.Swap(int64(n)))
-	c.shrink(func() int64 { return min(-c.room.Load(), 1) })
+	c.shrink(func() int64 { return min(-c.room.Load(), 1) }, func() bool { return false })
 	return nil
 }
 
@@ -469,38 +474,38 @@ func (c *Cache[K, V]) awaitPass() {
 	}
 }
 
-// shrink evicts while the cache has too many entries, as many as surplus says, and
-// there is something to evict.
-func (c *Cache[K, V]) shrink(surplus func() int64) {
-	for tries := 0; tries < shrinkTries && !c.closed.Load(); tries++ {
+// shrink evicts while there are too many entries, by as many as surplus says, or until
+// nothing may be evicted. What it cannot get at is in the hands of operations that
+// will end soon, or of idle workers.
+func (c *Cache[K, V]) shrink(surplus func() int64, hopeless func() bool) {
+	for looks := 1; !c.closed.Load(); looks++ {
+		n := 0
 		c.awaitPass()
 		c.drain(false)
-		n := 0
 		if excess := surplus(); excess > 0 {
 			n = c.evict(int(min(excess, shrinkBatch)))
 		}
 		c.unlockPass()
 		c.permits.Add(int64(n))
-		switch {
-		case surplus() <= 0:
+		if surplus() <= 0 {
 			return
+		}
+		switch {
 		case n > 0:
-			tries = 0
+		case c.evictNear(rand.Uint64()): // it was in no list
+			c.permits.Add(1)
+		case hopeless():
+			return
+		case looks%backLooks == 0:
+			c.takeBack()
 		default:
-			if c.evictNear(rand.Uint64()) { // it was in no list
-				c.permits.Add(1)
-				tries = 0
-			}
 			runtime.Gosched()
 		}
 	}
 }
 
-const (
-	// shrinkTries is how often shrink looks at a cache that gives nothing up.
-	shrinkTries = 64
-	shrinkBatch = 256
-)
+// shrinkBatch is the number of entries that shrink evicts in one pass.
+const shrinkBatch = 256
 
 // Permits of idle workers. A worker's permits are its owner's, inside a section that
 // has said so (usesPermits): it sets the hazard, then looks at frozen. Whoever takes
