@@ -3,6 +3,7 @@ package dualcache
 import (
 	"math/bits"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -81,6 +82,7 @@ type Cache[K comparable, V any] struct {
 	retiredSeen  atomic.Uint64
 	pending      atomic.Uint32 // see freeByHand
 	growing      atomic.Uint32
+	takingBack   sync.Mutex
 	crowdSpare   atomic.Pointer[removal[K, V]] // see crowdOut
 	grace        grace
 	running      atomic.Int32 // daemon ticks in progress

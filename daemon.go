@@ -180,6 +180,9 @@ func (c *Cache[K, V]) tick() (more bool) {
 	c.unlockPass()
 	c.tickGrace()
 	c.moveSome(c.table.Load(), movesPerTick)
+	if c.listener != nil {
+		c.listener.dispatch(nil) // of entries crowded out by moves that nobody else reported
+	}
 	return more || c.pendingWork()
 }
 
@@ -405,9 +408,7 @@ func (c *Cache[K, V]) evictAt(s spot, expected uint32) bool {
 // has expired is removed. It waits for a pass in progress. Tests and
 // measurements need it; programs seldom do.
 func (c *Cache[K, V]) Sync() {
-	for !c.lockPass() {
-		runtime.Gosched()
-	}
+	c.awaitPass()
 	c.passes.Add(1)
 	c.drain(false)
 	if c.timed.Load() {

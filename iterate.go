@@ -21,8 +21,8 @@ import (
 // A visited entry is what an iteration sees.
 type visited[K comparable, V any] struct {
 	Entry[K, V]
-	hash  uint64
-	id    identity[V]
+	hash  uint64      // if identified
+	id    identity[V] // if identified
 	usage uint64
 }
 
@@ -30,30 +30,36 @@ type visited[K comparable, V any] struct {
 // identified says that f needs the identities.
 func (c *Cache[K, V]) eachHome(identified bool, f func(*visited[K, V]) bool) {
 	var entries []visited[K, V]
-	var from, partly uint64 // hashes below from have been visited
-	for from < 1<<32 {
+	for from := uint64(0); from < 1<<32; { // hashes below have been visited
 		now := c.nowIfTimed()
-		next, ok := uint64(0), false
-		if entries, next, ok = c.copyHome(entries[:0], from, now, identified); !ok {
+		var first, next uint64
+		var ok bool
+		if entries, first, next, ok = c.copyHome(entries[:0], from, now, identified); !ok {
 			c.giveWay()
 			continue
 		}
 		// The first home after the table has grown may have been visited in part.
+		partly := first < from
 		for i := range entries {
-			entries[i].hash = c.hash(entries[i].Key)
-		}
-		partly, from = from, next
-		for i := range entries {
-			if e := &entries[i]; e.hash>>32 >= partly && !f(e) {
+			e := &entries[i]
+			if partly || identified {
+				e.hash = c.hash(e.Key)
+			}
+			if partly && e.hash>>32 < from {
+				continue
+			}
+			if !f(e) {
 				return
 			}
 		}
+		from = next
 	}
 }
 
 // copyHome copies the entries of the home that the upper half of a hash leads to, and
-// tells where the next home begins. It reports false if it could not lock.
-func (c *Cache[K, V]) copyHome(entries []visited[K, V], from uint64, now int64, identified bool) (_ []visited[K, V], next uint64, ok bool) {
+// tells where it begins and where the next one does. It reports false if it could not
+// lock.
+func (c *Cache[K, V]) copyHome(entries []visited[K, V], from uint64, now int64, identified bool) (_ []visited[K, V], first, next uint64, ok bool) {
 	if cap(entries) < (maxDistance+1)*bucketPlaces {
 		entries = make([]visited[K, V], 0, (maxDistance+1)*bucketPlaces) // not under the pin
 	}
@@ -61,22 +67,22 @@ func (c *Cache[K, V]) copyHome(entries []visited[K, V], from uint64, now int64, 
 	defer w.leave()
 	t := c.table.Load()
 	n := from * t.homes >> 32
-	next = ((n+1)<<32 + t.homes - 1) / t.homes
+	first, next = (n<<32+t.homes-1)/t.homes, ((n+1)<<32+t.homes-1)/t.homes
 	if old := t.old.Load(); old != nil {
 		for m := old.homeOf(from << 32); m <= min(old.homeOf((next-1)<<32), old.homes-1); m++ {
 			if !c.moveHome(w, old, t, m) {
-				return entries, from, false
+				return entries, 0, 0, false
 			}
 		}
 	}
 	w.protect(t.at(n), false, c.fenced)
 	home, ok := t.tryLock(n, lockSpins)
 	if !ok {
-		return entries, from, false
+		return entries, 0, 0, false
 	}
 	defer home.unlock()
 	if home.head&headMoved != 0 {
-		return entries, from, false
+		return entries, 0, 0, false
 	}
 	for d := 0; d <= t.reach(); d++ {
 		if d > 0 && home.head&mark(d) == 0 {
@@ -96,7 +102,7 @@ func (c *Cache[K, V]) copyHome(entries []visited[K, V], from uint64, now int64, 
 			entries = append(entries, e)
 		}
 	}
-	return entries, next, true
+	return entries, first, next, true
 }
 
 // All iterates over the entries of the cache, in no order. It is weakly consistent:

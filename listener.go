@@ -112,8 +112,22 @@ func (l *listener[K, V]) dispatch(spare *removal[K, V]) {
 	if l.delivering.Load() == 0 && l.delivering.CompareAndSwap(0, 1) {
 		go l.deliver()
 	}
-	if l.waiting.Load() > backlogMost {
+}
+
+// pause lets a listener that is far behind catch up. Whoever holds the pass lock does
+// not call it, and it does nothing for the listener itself.
+func (l *listener[K, V]) pause() {
+	if l.waiting.Load() > backlogMost && !l.isCaller() {
 		time.Sleep(backlogPause)
+	}
+}
+
+// report ends an operation that may have pushed reports: dispatch and pause. Not
+// pinned.
+func (c *Cache[K, V]) report(spare *removal[K, V]) {
+	if c.listener != nil {
+		c.listener.dispatch(spare)
+		c.listener.pause()
 	}
 }
 
@@ -173,14 +187,19 @@ func (l *listener[K, V]) call(told Removal[K, V]) {
 // flush returns when everything that was pushed before has been delivered, or at once
 // if it is called by the listener itself.
 func (l *listener[K, V]) flush() {
-	self := goroutineID()
 	for l.list.Load() != nil || l.delivering.Load() != 0 {
-		if id := l.id.Load(); id != nil && bytes.Equal(*id, self) {
+		if l.isCaller() {
 			return
 		}
 		l.dispatch(nil)
 		time.Sleep(flushPause)
 	}
+}
+
+// isCaller reports whether the listener is what calls.
+func (l *listener[K, V]) isCaller() bool {
+	id := l.id.Load()
+	return id != nil && bytes.Equal(*id, goroutineID())
 }
 
 const flushPause = 50 * time.Microsecond

@@ -569,7 +569,7 @@ func (p *policy) comeBack(e *entry, ghost uint32) bool {
 // victim finds main's next victim, and leaves the hand on it.
 func (p *policy) victim() (e entry, at uint64, ok bool) {
 	for range (maxRank+1)*p.mainEnd + 1 {
-		if p.mainEnd == 0 {
+		if p.mainEnd == 0 || p.lenMain() <= 0 {
 			break
 		}
 		if p.mainHand >= p.mainEnd {

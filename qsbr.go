@@ -62,7 +62,9 @@ import (
 //	hazard              owner             graces            publish or Store; Load
 //	hits, inserts,      owner             pass              lossyQueue
 //	wipes
-//	permits             owner             owner             plain, inside the section
+//	permits             owner; takeBack   owner             plain, inside a section that
+//	                                                        has said so (room.go)
+//	frozen              takeBack          owner
 //	counters            owner             Stats, Len,       counter
 //	                                      graces
 //	owner               borrower          borrowers         CAS; only if guest
@@ -75,11 +77,12 @@ type worker struct {
 	counts  workerCounts
 	guest   bool // set once: lent by the owner flag
 	owner   atomic.Uint32
-	permits int    // inserts that this worker may do
-	idle    uint32 // pass only: ticks for which a part-filled queue has waited
-	waits   int    // meetings with places that wait for a grace period
-	warmth  uint64 // of GetMany: nobody reads it, but it is not known to be so
-	life    uint32 // debug builds: the life of the place that is read
+	permits int         // inserts that this worker may do
+	frozen  atomic.Bool // its permits are being taken away (room.go)
+	idle    uint32      // pass only: ticks for which a part-filled queue has waited
+	waits   int         // meetings with places that wait for a grace period
+	warmth  uint64      // of GetMany: nobody reads it, but it is not known to be so
+	life    uint32      // debug builds: the life of the place that is read
 
 	hitQueue    lossyQueue // for the tiers
 	insertQueue lossyQueue // for the policy

@@ -3,6 +3,7 @@ package dualcache
 import (
 	"fmt"
 	"math/bits"
+	"math/rand/v2"
 	"runtime"
 	"time"
 )
@@ -40,6 +41,11 @@ func (c *Cache[K, V]) getPermit(w *worker, hash uint64) *worker {
 		}
 	}
 	w = c.enter()
+	for !c.usesPermits(w) {
+		w.leave()
+		runtime.Gosched()
+		w = c.enter()
+	}
 	w.permits += n
 	return w
 }
@@ -86,9 +92,10 @@ func (c *Cache[K, V]) keepNoPermit(w *worker) {
 	}
 }
 
-// returnPermit gives back the permit of an entry that was removed. Pinned.
+// returnPermit gives back the permit of an entry that was removed, whose home has been
+// locked in this section. Pinned.
 func (c *Cache[K, V]) returnPermit(w *worker) {
-	if w.permits < int(c.workers.stock.Load()) && c.crowded.Load() {
+	if w.permits < int(c.workers.stock.Load()) && c.crowded.Load() && !w.frozen.Load() {
 		w.permits++
 		return
 	}
@@ -121,6 +128,7 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 	if !c.crowded.Load() {
 		c.crowded.Store(true)
 	}
+	looks := 0 // at all entries, in vain
 	for spins := 0; ; spins++ {
 		if spins > 0 {
 			idle(idleTurns) // and leave the lines to the holder
@@ -135,6 +143,9 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 				c.permits.Add(int64(n - 1))
 				return 1
 			}
+			if c.weigher != nil { // they may all be pinned: look at once
+				spins = max(spins, roomSpins+roomYields)
+			}
 		}
 		if n := c.takeSomePermits(1); n > 0 {
 			return n
@@ -146,13 +157,22 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 		case c.evictNear(hash):
 			c.alone.Add(1)
 			return 1
-		case c.weigher != nil && spins > 2*(roomSpins+roomYields):
-			return 0
 		default:
+			if looks++; looks == roomLooks && c.weigher != nil || c.allPinned() {
+				return 0
+			}
+			if looks%backLooks == 0 {
+				c.takeBack() // the permits may lie with idle workers
+			}
 			runtime.Gosched()
 		}
 	}
 }
+
+const (
+	backLooks = 8
+	roomLooks = 256
+)
 
 // evictNear evicts an entry that is little used from within reach of the home of
 // hash, or, if there is none, from the next bucket that has one. It reports whether
@@ -172,6 +192,26 @@ func (c *Cache[K, V]) evictNear(hash uint64) bool {
 	return false
 }
 
+// allPinned reports whether pinned entries take all the capacity, and there are no
+// others.
+func (c *Cache[K, V]) allPinned() bool {
+	if c.weigher == nil {
+		return false
+	}
+	pinned := int64(0)
+	for t := c.table.Load(); t != nil; t = t.old.Load() {
+		for b := range t.homes {
+			for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
+				if !c.isPinned(spot{t, b, position(m)}) {
+					return false
+				}
+				pinned++
+			}
+		}
+	}
+	return pinned >= c.size.Load()
+}
+
 // evictLowest evicts the entry that has been read least, and of these the one that
 // was longest ago, from the buckets up to last steps from a home. It reports whether
 // it did. The permit is the caller's.
@@ -188,10 +228,7 @@ func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) bool {
 			}
 		}
 	}
-	if !lowest.found() {
-		return false
-	}
-	return c.evictAt(lowest, anyPosition)
+	return lowest.found() && c.evictAt(lowest, anyPosition)
 }
 
 // makePlace makes a free place near the home of a hash where retired places and
@@ -249,12 +286,14 @@ func (c *Cache[K, V]) liveIn(t *table, home uint64) (n int) {
 func (c *Cache[K, V]) refuse(u *change[K, V]) outcome {
 	if u.only == always || u.only == ifSame || u.only == ifIntact && u.load.reload {
 		r := leaving[K, V]{cause: CauseReplaced, now: u.now, only: u.only, was: u.was, load: u.load}
-		c.remove(u.hash, u.key, &r)
+		if c.remove(u.hash, u.key, &r); u.only == ifSame && r.unmet {
+			return outcomeUnmet
+		}
 	}
 	w := c.enter()
 	w.counts.refusals.add(1)
 	w.leave()
-	if c.listener != nil {
+	if c.listener != nil && u.deadline >= 0 {
 		if u.spare == nil {
 			u.spare = c.listener.get()
 		}
@@ -274,11 +313,15 @@ func (c *Cache[K, V]) weighs(u *change[K, V], old spot, resident bool) bool {
 	if u.needs <= 0 {
 		return true
 	}
-	if !c.takeWeight(u.needs) {
-		return false
+	if c.takeWeight(u.needs) {
+		u.reserved += u.needs
+		return true
 	}
-	u.reserved += u.needs
-	return true
+	// Nobody waits with some in hand: two could wait for one another.
+	c.room.Add(u.reserved)
+	u.needs += u.reserved
+	u.reserved = 0
+	return false
 }
 
 // takeWeight takes all of n, or nothing.
@@ -294,53 +337,81 @@ func (c *Cache[K, V]) takeWeight(n int64) bool {
 	}
 }
 
-// makeWeight evicts until there is the weight that a change needs. It reports false
-// if nothing is left that may be evicted. Not pinned.
-func (c *Cache[K, V]) makeWeight(u *change[K, V]) bool {
-	if int64(u.weight) > c.maxWeight.Load() {
-		return false
-	}
-	for spins := 0; ; spins++ {
-		if c.takeWeight(u.needs) {
-			u.reserved += u.needs
-			return true
+// takeSomeWeight takes n, or what there is of it.
+func (c *Cache[K, V]) takeSomeWeight(n int64) int64 {
+	for {
+		have := c.room.Load()
+		taken := min(have, n)
+		if taken <= 0 {
+			return 0
 		}
-		n := 0
-		if c.lockPass() {
-			n = c.passForWeight(u.needs)
-			c.unlockPass()
-		} else if spins < roomSpins {
-			idle(idleTurns)
-			continue
+		if c.room.CompareAndSwap(have, have-taken) {
+			return taken
 		}
-		if n == 0 && c.evictNear(u.hash) {
-			n = 1
-		}
-		c.permits.Add(int64(n))
-		if n > 0 {
-			spins = 0
-			continue
-		}
-		if spins > 2*(roomSpins+roomYields) {
-			return false
-		}
-		runtime.Gosched()
 	}
 }
 
-// passForWeight is a writer's pass that evicts until there is room for a weight, and
-// returns the number of entries evicted. The pass lock is held.
-func (c *Cache[K, V]) passForWeight(needs int64) (evicted int) {
+// makeWeight evicts until there is the weight that a change needs, and takes it. It
+// reports false if the entry has become heavier than the cache, or if other Sets
+// have kept for long what they had taken. Not pinned.
+func (c *Cache[K, V]) makeWeight(u *change[K, V]) bool {
+	for spins := 0; int64(u.weight) <= c.maxWeight.Load() && spins < weightTries; spins++ {
+		evicted, ok := 0, false
+		switch {
+		case c.lockPass():
+			evicted, ok = c.passForWeight(u.needs)
+			c.unlockPass()
+		case spins < roomSpins:
+			idle(idleTurns)
+			ok = c.takeWeight(u.needs)
+			if !ok {
+				continue
+			}
+		default:
+			ok = c.takeWeight(u.needs)
+		}
+		if !ok && evicted == 0 && spins >= roomSpins && c.evictNear(u.hash) {
+			evicted = 1
+		}
+		c.permits.Add(int64(evicted))
+		if ok {
+			u.reserved += u.needs
+			return true
+		}
+		switch {
+		case evicted > 0:
+			spins = 0
+		case spins < roomSpins+roomYields:
+			runtime.Gosched()
+		default:
+			time.Sleep(supplyPause)
+		}
+	}
+	return false
+}
+
+// weightTries bounds the time that a Set waits for weight that others have taken and
+// not used yet to some tenths of a second.
+const weightTries = roomSpins + roomYields + 2000
+
+// passForWeight is a writer's pass that evicts until it has taken a weight, and returns
+// the number of entries evicted. It keeps what it has got so far, so that smaller
+// Sets do not take it away again; only one at a time does so, and gives it back if it
+// is not enough. The pass lock is held.
+func (c *Cache[K, V]) passForWeight(needs int64) (evicted int, ok bool) {
 	c.passes.Add(1)
 	c.drain(false)
-	for c.room.Load() < needs {
+	got := c.takeSomeWeight(needs)
+	for got < needs {
 		n := c.evict(1)
 		if n == 0 {
-			break
+			c.room.Add(got)
+			return evicted, false
 		}
 		evicted += n
+		got += c.takeSomeWeight(needs - got)
 	}
-	return evicted
+	return evicted, true
 }
 
 // isPinned reports whether an entry must not be evicted.
@@ -354,23 +425,23 @@ func (c *Cache[K, V]) isPinned(s spot) bool {
 
 // SetCapacity changes the number of entries that the cache holds at most, to
 // anything from 1 to Config.Capacity, for which its tables are made. If there are
-// more, they are evicted before it returns. It waits for a pass in progress.
+// more, they are evicted before it returns; those that are pinned stay, and no
+// new key is let in until there are fewer. It waits for a pass in progress.
 func (c *Cache[K, V]) SetCapacity(n int) error {
 	if n < 1 || n > c.capacity {
 		return limitError("capacity", n, fmt.Sprintf("1 to Config.Capacity, %d", c.capacity))
 	}
 	size := sizesFor(n, runtime.GOMAXPROCS(0))
+	c.awaitPass()
 	c.workers.setStock(size.stock, size.stocks)
-	for !c.lockPass() {
-		runtime.Gosched()
-	}
 	c.batch.Store(int64(size.batch))
 	c.lowWater.Store(size.lowWater)
+	c.crowded.Store(false) // a larger one is filled to the last entry
 	c.permits.Add(int64(n) - c.size.Swap(int64(n)))
 	c.policy.setCapacity(n)
 	c.unlockPass()
-	// Permits that workers keep are counted as entries.
-	c.shrink(func() bool { return c.permits.Load() < 0 })
+	c.takeBack()
+	c.shrink(func() int64 { return -c.permits.Load() }, c.allPinned)
 	return nil
 }
 
@@ -378,11 +449,14 @@ func (c *Cache[K, V]) SetCapacity(n int) error {
 // to Config.MaxWeight. If it holds more, entries are evicted before it returns.
 // It waits for a pass in progress.
 func (c *Cache[K, V]) SetMaxWeight(n uint64) error {
-	if c.weigher == nil || n < 1 || n > c.mostWeight {
+	switch {
+	case c.weigher == nil:
+		return limitError("weight", n, "a cache with a Config.Weigher")
+	case n < 1 || n > c.mostWeight:
 		return limitError("weight", n, fmt.Sprintf("1 to Config.MaxWeight, %d", c.mostWeight))
 	}
 	c.room.Add(int64(n) - c.maxWeight.Swap(int64(n)))
-	c.shrink(func() bool { return c.room.Load() < 0 })
+	c.shrink(func() int64 { return min(-c.room.Load(), 1) }, func() bool { return false })
 	return nil
 }
 
@@ -390,24 +464,92 @@ func limitError(what string, n any, limit string) error {
 	return fmt.Errorf("dualcache: %s is %v, want %s", what, n, limit)
 }
 
-// shrink evicts while the cache is too large and there is something to evict.
-func (c *Cache[K, V]) shrink(tooLarge func() bool) {
-	for tries := 0; tooLarge() && tries < shrinkTries && !c.closed.Load(); {
-		for !c.lockPass() {
-			runtime.Gosched()
-		}
+func (c *Cache[K, V]) awaitPass() {
+	for !c.lockPass() {
+		runtime.Gosched()
+	}
+}
+
+// shrink evicts while there are too many entries, by as many as surplus says, or until
+// nothing may be evicted. What it cannot get at is in the hands of operations that
+// will end soon, or of idle workers.
+func (c *Cache[K, V]) shrink(surplus func() int64, hopeless func() bool) {
+	for looks := 1; !c.closed.Load(); looks++ {
+		n := 0
+		c.awaitPass()
 		c.drain(false)
-		n := c.evict(int(c.batch.Load()))
+		if excess := surplus(); excess > 0 {
+			n = c.evict(int(min(excess, shrinkBatch)))
+		}
 		c.unlockPass()
 		c.permits.Add(int64(n))
-		if tries++; n > 0 {
-			tries = 0
+		if surplus() <= 0 {
+			return
+		}
+		switch {
+		case n > 0:
+		case c.evictNear(rand.Uint64()): // it was in no list
+			c.permits.Add(1)
+		case hopeless():
+			return
+		case looks%backLooks == 0:
+			c.takeBack()
+		default:
+			runtime.Gosched()
 		}
 	}
 }
 
-// shrinkTries is how often shrink looks at a cache that gives nothing up.
-const shrinkTries = 64
+// shrinkBatch is the number of entries that shrink evicts in one pass.
+const shrinkBatch = 256
+
+// Permits of idle workers. A worker's permits are its owner's, inside a section that
+// has said so (usesPermits): it sets the hazard, then looks at frozen. Whoever takes
+// them away sets frozen, and looks at the hazard after the barrier. One of the two
+// sees the other. It is done where the stock has been lowered, or nothing else is
+// left: workers that are in use put back by themselves what is above it.
+
+// usesPermits says that a section is about to use its worker's permits, and reports
+// whether it may. What the section protected it protects no more. Pinned.
+func (c *Cache[K, V]) usesPermits(w *worker) bool {
+	if plainStores && !c.fenced {
+		publishAddress(&w.hazard, permitHazard)
+	} else {
+		w.hazard.Store(permitHazard)
+	}
+	return !w.frozen.Load()
+}
+
+// permitHazard is the address of no bucket.
+const permitHazard = writerBit << 1
+
+// takeBack takes the permits of idle workers. Not pinned.
+func (c *Cache[K, V]) takeBack() {
+	c.takingBack.Lock()
+	defer c.takingBack.Unlock()
+	busy := *c.workers.all.Load()
+	for tries := 0; len(busy) > 0 && tries < backTries; tries++ {
+		for _, w := range busy {
+			w.frozen.Store(true)
+		}
+		fenced := c.fence()
+		var rest []*worker
+		for _, w := range busy {
+			if fenced && w.hazard.Load() == 0 {
+				c.permits.Add(int64(w.permits))
+				w.permits = 0
+			} else {
+				rest = append(rest, w)
+			}
+			w.frozen.Store(false)
+		}
+		busy = rest
+		runtime.Gosched()
+	}
+}
+
+// backTries is how often takeBack waits for sections under way.
+const backTries = 64
 
 // Weight is the sum of the weights of all entries, expired ones that have not been
 // removed yet included; without a Config.Weigher it is 0. What Sets in progress have

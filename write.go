@@ -194,7 +194,9 @@ func (c *Cache[K, V]) apply(u *change[K, V], resident bool) outcome {
 		u.spare = c.listener.get()
 	}
 	if c.weigher != nil && int64(u.weight) > c.maxWeight.Load() {
-		return c.refuse(u)
+		result := c.refuse(u)
+		c.report(u.spare)
+		return result
 	}
 	return c.applyPinned(c.enter(), u, resident)
 }
@@ -205,9 +207,7 @@ func (c *Cache[K, V]) applyPinned(w *worker, u *change[K, V], resident bool) out
 	if u.reserved != 0 {
 		c.room.Add(u.reserved)
 	}
-	if c.listener != nil {
-		c.listener.dispatch(u.spare)
-	}
+	c.report(u.spare)
 	return result
 }
 
@@ -216,6 +216,12 @@ func (c *Cache[K, V]) attempts(w *worker, u *change[K, V], resident bool) outcom
 		c.fetchAside(u.hash)
 	}
 	for try := 0; ; {
+		if !c.usesPermits(w) {
+			w.leave()
+			runtime.Gosched()
+			w = c.enter()
+			continue
+		}
 		if !resident && w.permits == 0 {
 			if w = c.getPermit(w, u.hash); w == nil {
 				return c.refuse(u)
@@ -846,9 +852,7 @@ func (c *Cache[K, V]) remove(hash uint64, key K, r *leaving[K, V]) bool {
 		c.giveWay()
 		found, again = c.tryRemove(hash, key, r)
 	}
-	if c.listener != nil {
-		c.listener.dispatch(r.spare)
-	}
+	c.report(r.spare)
 	if found && c.awake.Load() == 0 {
 		c.wake()
 	}
@@ -883,8 +887,8 @@ func (c *Cache[K, V]) tryRemove(hash uint64, key K, r *leaving[K, V]) (found, ag
 	}
 	c.policy.forget(w, s)
 	c.takeOut(w, &home, at, s, r)
+	w.counts.left(r.cause) // before another entry may come, or Len would count both
 	c.returnPermit(w)
-	w.counts.left(r.cause)
 	return true, false
 }
 
@@ -934,6 +938,9 @@ func (c *Cache[K, V]) clearTable(t *table) {
 				}
 			}
 			c.permits.Add(int64(n))
+			if c.listener != nil {
+				c.listener.pause()
+			}
 			if n == 0 {
 				runtime.Gosched()
 			}
