@@ -215,7 +215,7 @@ type verdict struct {
 }
 
 // explore visits every state that can be reached, breadth first, each once.
-func (pr *protocol) explore() verdict {
+func (pr protocol) explore() verdict {
 	var start machine
 	for a, v := range pr.start {
 		start.mem[a] = v
@@ -326,7 +326,7 @@ func (pr *protocol) explore() verdict {
 }
 
 // trace tells the way to a state.
-func (pr *protocol) trace(events []event, last int32) (lines []string) {
+func (pr protocol) trace(events []event, last int32) (lines []string) {
 	for ; last > 0; last = events[last].from {
 		e := events[last]
 		line := pr.threads[e.thread].name + ": "
