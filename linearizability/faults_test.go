@@ -323,7 +323,7 @@ func TestFaults(t *testing.T) {
 				if !h.play() {
 					t.Fatalf("history %d: operations have not returned after %v:\n%s", n, stallLimit, stacksInCache())
 				}
-				v := h.check(rules{evicts: f.spec.evicts})
+				v := h.check(f.spec.rules())
 				if v == nil {
 					h.carry()
 					continue
