@@ -291,6 +291,11 @@ func (m rules) computed(s state, r *record, written state) state {
 	}
 }
 
+// deleteFuncSpares says that DeleteFunc may leave an entry that it was told to delete
+// and that has not changed, if its bucket has got another one since, or the table has
+// grown. See TestDeleteFuncSparesNothing.
+const deleteFuncSpares = true
+
 // deleteIf: if the value may have been evicted before, the load may be current still.
 func (m rules) deleteIf(s state, r *record, to []state) []state {
 	if s.held == nil || s.held.id != r.id {
@@ -300,6 +305,9 @@ func (m rules) deleteIf(s state, r *record, to []state) []state {
 		return append(to, s)
 	}
 	to = append(to, state{})
+	if deleteFuncSpares && !r.sure {
+		to = append(to, s)
+	}
 	if s.load != nil && !r.sure {
 		to = append(to, state{load: s.load})
 	}
@@ -308,7 +316,11 @@ func (m rules) deleteIf(s state, r *record, to []state) []state {
 
 // finish ends a load: it stores, if it may, and if it is not taken for disturbed.
 func (m rules) finish(s state, r *record, to []state) []state {
-	if r.fate != fateValue || r.heavy || r.ttl < 0 || s.load != r.load && !m.staleLoads {
+	current := s.load == r.load || m.staleLoads
+	if current && r.fate == fateAbsent && r.load.reload {
+		return append(to, s, state{load: s.load})
+	}
+	if !current || r.fate != fateValue || r.heavy || r.ttl < 0 {
 		return append(to, s)
 	}
 	if s.held != nil || !m.evicts {
