@@ -71,6 +71,8 @@ func (h *history) checkRest() *violation {
 		return &violation{reason: fmt.Sprintf("Len is %d at rest, Capacity %d", now.length, h.spec.capacity)}
 	case h.spec.weighs && now.weight > now.heaviest:
 		return &violation{reason: fmt.Sprintf("Weight is %d at rest, MaxWeight %d", now.weight, now.heaviest)}
+	case h.spec.weighs && now.weight > uint64(now.length)*mostWeight:
+		return &violation{reason: fmt.Sprintf("Weight is %d at rest, Len %d, and no entry weighs more than %d", now.weight, now.length, mostWeight)}
 	case found > now.length && h.spec.reload == 0:
 		return &violation{reason: fmt.Sprintf("Len was %d at rest, and then %d keys were found", now.length, found)}
 	case !h.spec.rules().evicts && now.Evictions > 0:

@@ -134,6 +134,7 @@ func (s spec) rules() rules { return rules{evicts: s.evicts || s.weighs, idle: s
 const (
 	heavyEvery  = 29
 	usualWeight = 2
+	mostWeight  = 3
 )
 
 func (s spec) maxWeight() uint64 { return uint64(s.capacity) * usualWeight }
@@ -147,7 +148,7 @@ func (s spec) weight(id uint64) uint32 {
 	case s.heavy(id):
 		return uint32(s.maxWeight()) + 1
 	}
-	return uint32(id % 4)
+	return uint32(id % (mostWeight + 1))
 }
 
 // keyCount is the number of recorded keys: a few more than fit, but no more
@@ -546,8 +547,8 @@ func (c *cacheSubject[K, V]) load(ctx context.Context, key K) (value V, err erro
 	}
 	t.runs++
 	value = c.values.encode(t.id)
-	if t.ttl != 0 {
-		dualcache.LoadTTL(ctx, t.ttl)
+	if t.ttl != 0 && !dualcache.LoadTTL(ctx, t.ttl) {
+		t.ttl = 0
 	}
 	t.begin.ret = now()
 	linger(t.pause)
