@@ -125,6 +125,7 @@ const (
 	opBegin
 	opFinish
 	opDeleteIf
+	opTouch // perhaps an access, whose result is not known
 )
 
 // everyKey is the key of a Clear.
@@ -238,6 +239,8 @@ func (m rules) step(s state, r *record, to []state) []state {
 		}
 	case opDeleteIf:
 		return m.deleteIf(s, r, to)
+	case opTouch:
+		return append(to, m.touch(s, r))
 	case opGetOrLoad, opRefresh:
 		switch {
 		case r.kind == opGetOrLoad && r.ok && hit(r.id):
@@ -495,7 +498,7 @@ var names = map[kind]string{
 	opDelete: "Delete", opGetAndDelete: "GetAndDelete", opClear: "Clear", opCompute: "Compute",
 	opGetOrSet: "GetOrSet", opGetOrLoad: "GetOrLoad", opRefresh: "Refresh", opGetMany: "GetMany",
 	opSetMany: "SetMany", opGetOrLoadMany: "GetOrLoadMany", opDeleteFunc: "DeleteFunc", opAll: "All",
-	opBegin: "begin", opFinish: "finish", opDeleteIf: "DeleteFunc",
+	opBegin: "begin", opFinish: "finish", opDeleteIf: "DeleteFunc", opTouch: "touch",
 }
 
 func describeState(states any) string {

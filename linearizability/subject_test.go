@@ -778,7 +778,10 @@ func (c *cacheSubject[K, V]) getOrLoadMany(s *step) {
 			s.parts = append(s.parts, r)
 		case t.runs > 0:
 			s.parts = append(s.parts, t.parts(r, c.spec.ttl, c.spec.heavy(t.id))...)
-		case ok: // else it joined a load that failed, which does not say who it is
+		case ok:
+			s.parts = append(s.parts, r)
+		default: // it joined a load that failed, and does not say which, or another key's panicked
+			r.kind = opTouch
 			s.parts = append(s.parts, r)
 		}
 	}
