@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,14 +111,14 @@ func TestRefusedRefreshRemoves(t *testing.T) {
 
 func TestSetEndsLoadThatHasStored(t *testing.T) {
 	known(t, "a Set in place, without the lock, does not disturb a load that has stored and not ended (G12)")
-	const n = 50_000
+	const n = 20_000
 	c := dualcache.Must(dualcache.Config[uint64, uint64]{Capacity: 2048})
 	defer c.Close()
 	keys := make([]uint64, n)
 	for i := range keys {
 		keys[i] = uint64(i)
 	}
-	for range 100 {
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
 		c.Clear()
 		done := make(chan bool)
 		go func() {
@@ -198,5 +199,53 @@ func TestExpiredEntryIsNotPutOff(t *testing.T) {
 	slow := <-reader
 	if v, after := c.Get(1); !before && after {
 		t.Errorf("Get missed at the deadline; a Get that had begun before it returned %s; then Get returned %d", slow, v)
+	}
+}
+
+// clearRemovesTwice says that one Clear may remove a key, and then the value that the
+// key is given while the Clear goes on. It is recorded as two, where that matters.
+const clearRemovesTwice = true
+
+func TestClearRemovesOnce(t *testing.T) {
+	known(t, "a key that is set after a Clear in progress has removed it may be removed once more")
+	c := dualcache.Must(dualcache.Config[int, string]{Capacity: 4096, Hasher: func(int) uint64 { return 0 }})
+	defer c.Close()
+	var started atomic.Int64
+	var over atomic.Bool
+	var wait sync.WaitGroup
+	wait.Add(1)
+	go func() {
+		defer wait.Done()
+		for !over.Load() {
+			started.Add(1)
+			c.Clear()
+		}
+	}()
+	defer wait.Wait()
+	defer over.Store(true)
+	gone := func() {
+		for {
+			if _, ok := c.Get(1); !ok {
+				return
+			}
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		for key := range 12 {
+			c.Set(key, "a")
+		}
+		before := started.Load()
+		if _, ok := c.Get(1); !ok {
+			continue
+		}
+		gone()
+		c.Set(1, "b")
+		if v, ok := c.Get(1); !ok || v != "b" {
+			continue
+		}
+		gone()
+		if n := c.Stats().Evictions; n == 0 && started.Load() == before {
+			t.Fatal("one Clear has removed two values of a key, the second of which was set and read after the first had gone")
+		}
 	}
 }

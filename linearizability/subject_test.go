@@ -425,6 +425,9 @@ func (c *cacheSubject[K, V]) do(s *step) {
 		r.call = now()
 		c.front.Clear()
 		r.ret = now()
+		if clearRemovesTwice && !c.spec.rules().evicts {
+			s.parts = []*record{r, r}
+		}
 	case opCompute:
 		c.compute(r, key)
 	case opGetOrSet:
