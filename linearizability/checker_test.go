@@ -124,7 +124,12 @@ func diagnose(m rules, part []*record) string {
 	if verdict(without, part) == porcupine.Ok {
 		return flickered
 	}
-	without.flickers, without.staleLoads = false, true
+	without.flickers, without.stale = false, map[uint64]bool{}
+	for _, r := range part {
+		if r.kind == opBegin {
+			without.stale[r.id] = true
+		}
+	}
 	if verdict(without, part) == porcupine.Ok {
 		return staleLoad
 	}

@@ -175,11 +175,11 @@ type record struct {
 
 // rules are the variants of the model.
 type rules struct {
-	evicts     bool          // values may leave by themselves
-	idle       time.Duration // ExpireAfterAccess
-	flickers   bool          // control: a miss says nothing
-	timeless   bool          // control: a value may be found after its deadline
-	staleLoads bool          // control: a load is always current
+	evicts   bool            // values may leave by themselves
+	idle     time.Duration   // ExpireAfterAccess
+	flickers bool            // control: a miss says nothing
+	timeless bool            // control: a value may be found after its deadline
+	stale    map[uint64]bool // control: loads that are always current, by id
 }
 
 // A state is what a register may be in.
@@ -245,7 +245,7 @@ func (m rules) step(s state, r *record, to []state) []state {
 		switch {
 		case r.kind == opGetOrLoad && r.ok && hit(r.id):
 			return append(to, m.touch(s, r))
-		case m.staleLoads || s.load != nil && s.load.id == r.id && r.call <= s.load.until:
+		case m.stale[r.id] || s.load != nil && s.load.id == r.id && r.call <= s.load.until:
 			return append(to, s)
 		}
 	case opBegin:
@@ -319,7 +319,7 @@ func (m rules) deleteIf(s state, r *record, to []state) []state {
 
 // finish ends a load: it stores, if it may, and if it is not taken for disturbed.
 func (m rules) finish(s state, r *record, to []state) []state {
-	current := s.load == r.load || m.staleLoads
+	current := s.load == r.load || m.stale[r.id]
 	if current && r.fate == fateAbsent && r.load.reload {
 		return append(to, s, state{load: s.load})
 	}
