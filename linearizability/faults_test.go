@@ -520,7 +520,7 @@ var faults = []struct {
 	}), vanished},
 	{"Compute loses an update, roomy", roomy, wordFault(func(c wordRegisters) wordRegisters {
 		return &lostComputes[uint64, uint64]{c}
-	}), wrongValue},
+	}), wrongValue + " or " + vanished},
 	{"Compute loses an update, tight", tight, wordFault(func(c wordRegisters) wordRegisters {
 		return &lostComputes[uint64, uint64]{c}
 	}), wrongValue},
