@@ -499,7 +499,7 @@ var faults = []struct {
 	}), wrongValue + " or " + flickered},
 	{"lost Delete, tight", tight, wordFault(func(c wordRegisters) wordRegisters {
 		return &lostDeletes[uint64, uint64]{registers: c}
-	}), wrongValue},
+	}), wrongValue + " or " + flickered + " or " + staleLoad},
 	{"key kept by Clear, roomy", roomy, wordFault(func(c wordRegisters) wordRegisters {
 		return &keptByClear[uint64, uint64]{registers: c}
 	}), wrongValue},
