@@ -499,7 +499,7 @@ var faults = []struct {
 	}), wrongValue + " or " + flickered},
 	{"lost Delete, tight", tight, wordFault(func(c wordRegisters) wordRegisters {
 		return &lostDeletes[uint64, uint64]{registers: c}
-	}), wrongValue + " or " + flickered + " or " + staleLoad},
+	}), wrongValue + " or " + flickered},
 	{"key kept by Clear, roomy", roomy, wordFault(func(c wordRegisters) wordRegisters {
 		return &keptByClear[uint64, uint64]{registers: c}
 	}), wrongValue},
@@ -623,6 +623,8 @@ func TestFaults(t *testing.T) {
 				switch {
 				case f.reason == "":
 					h.fail(t, v, n)
+				case strings.Contains(f.reason, wrongValue) && v.reason == staleLoad:
+					// A write that is lost also shows as a load that it should have ended.
 				case !strings.Contains(f.reason, v.reason) && !strings.Contains(v.reason, f.reason):
 					t.Errorf("rejected for another reason, want %q: %v", f.reason, v)
 				default:
