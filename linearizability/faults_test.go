@@ -551,10 +551,10 @@ var faults = []struct {
 	}), staleLoad},
 	{"a Refresh overwrites a newer Set, roomy", roomyLoader, wordFault(func(c wordRegisters) wordRegisters {
 		return &overwritingRefreshes[uint64, uint64]{c}
-	}), staleLoad + " or " + outlived + " or " + wrongValue},
+	}), staleLoad + " or " + outlived + " or " + flickered + " or " + wrongValue},
 	{"a Refresh overwrites a newer Set, tight", tightLoader, wordFault(func(c wordRegisters) wordRegisters {
 		return &overwritingRefreshes[uint64, uint64]{c}
-	}), staleLoad + " or " + outlived + " or " + wrongValue},
+	}), staleLoad + " or " + outlived + " or " + flickered + " or " + wrongValue},
 	{"All misses a key, roomy", roomy, wordFault(func(c wordRegisters) wordRegisters {
 		return &blindIterations[uint64, uint64]{registers: c}
 	}), vanished + " or " + flickered},
