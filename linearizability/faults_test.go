@@ -575,7 +575,7 @@ var faults = []struct {
 	}), wrongValue},
 	{"Contains what was deleted, tight", tight, wordFault(func(c wordRegisters) wordRegisters {
 		return &hopeful[uint64, uint64]{registers: c}
-	}), wrongValue + " or " + flickered},
+	}), wrongValue + " or " + flickered + " or " + outlived},
 	{"Peek finds what was deleted, tight", tight, wordFault(func(c wordRegisters) wordRegisters {
 		return &stalePeeks[uint64, uint64]{registers: c, last: map[uint64]uint64{}}
 	}), wrongValue},
