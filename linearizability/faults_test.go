@@ -623,7 +623,7 @@ func TestFaults(t *testing.T) {
 				switch {
 				case f.reason == "":
 					h.fail(t, v, n)
-				case strings.Contains(f.reason, wrongValue) && (v.reason == staleLoad || v.reason == flickered):
+				case strings.Contains(f.reason, wrongValue) && (v.reason == staleLoad || v.reason == flickered || v.reason == vanished):
 					// What is lost or stale also shows as a load that it should have ended,
 					// or as what was missed before.
 				case !strings.Contains(f.reason, v.reason) && !strings.Contains(v.reason, f.reason):
