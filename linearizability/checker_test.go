@@ -47,8 +47,8 @@ type violation struct {
 func (h *history) check(m rules) *violation {
 	all := h.records()
 	for _, r := range all {
-		if r.torn {
-			return &violation{"a value that no Set wrote: torn", m, r.key, partOf(all, r.key)}
+		if r.odd != "" {
+			return &violation{r.odd, m, r.key, partOf(all, r.key)}
 		}
 	}
 	if v := checkRecords(m, all); v != nil {
@@ -65,13 +65,18 @@ func (h *history) checkRest() *violation {
 			found++
 		}
 	}
+	now := h.rest
 	switch {
-	case h.length > h.spec.capacity:
-		return &violation{reason: fmt.Sprintf("Len is %d at rest, Capacity %d", h.length, h.spec.capacity)}
-	case found > h.length:
-		return &violation{reason: fmt.Sprintf("Len was %d at rest, and then %d keys were found", h.length, found)}
-	case !h.spec.evicts && h.stats.Evictions > 0:
-		return &violation{reason: fmt.Sprintf("%d evictions from a cache that has room for all", h.stats.Evictions)}
+	case now.length > h.spec.capacity:
+		return &violation{reason: fmt.Sprintf("Len is %d at rest, Capacity %d", now.length, h.spec.capacity)}
+	case h.spec.weighs && now.weight > now.heaviest:
+		return &violation{reason: fmt.Sprintf("Weight is %d at rest, MaxWeight %d", now.weight, now.heaviest)}
+	case h.spec.weighs && now.weight > uint64(now.length)*mostWeight:
+		return &violation{reason: fmt.Sprintf("Weight is %d at rest, Len %d, and no entry weighs more than %d", now.weight, now.length, mostWeight)}
+	case found > now.length && h.spec.reload == 0:
+		return &violation{reason: fmt.Sprintf("Len was %d at rest, and then %d keys were found", now.length, found)}
+	case !h.spec.rules().evicts && now.Evictions > 0:
+		return &violation{reason: fmt.Sprintf("%d evictions from a cache that has room for all", now.Evictions)}
 	}
 	return nil
 }
@@ -101,6 +106,7 @@ const (
 	wrongValue = "a value that the register did not hold: stale, lost, or another key's"
 	flickered  = "found again after a miss, without a Set"
 	outlived   = "found after its deadline"
+	staleLoad  = "a load that the key had been changed since, and which stored or was joined all the same"
 	vanished   = "absent without a reason from a cache that has room for all"
 )
 
@@ -117,6 +123,15 @@ func diagnose(m rules, part []*record) string {
 	without.timeless, without.flickers = false, true
 	if verdict(without, part) == porcupine.Ok {
 		return flickered
+	}
+	without.flickers, without.stale = false, map[uint64]bool{}
+	for _, r := range part {
+		if r.kind == opBegin {
+			without.stale[r.id] = true
+		}
+	}
+	if verdict(without, part) == porcupine.Ok {
+		return staleLoad
 	}
 	return wrongValue
 }
@@ -148,18 +163,22 @@ func cut(m rules, part []*record) []*record {
 	return part
 }
 
-// spare reports whether a legal history stays legal without r. Without a Delete
-// or a Clear the register holds more for a time, which only a strict miss minds.
-// Without a Set it holds something else, or nothing.
+// spare reports whether a legal history stays legal without r. Reads only forbid,
+// unless they put deadlines off. Without a removal the register holds more for a
+// time, which only a strict miss minds. Without a write it holds something else, or
+// nothing, which those mind that saw the value.
 func (m rules) spare(part []*record, r *record) bool {
 	switch {
-	case r.kind == opGet:
-		return true
-	case r.kind == opDelete || r.kind == opClear || r.ttl < 0:
+	case r.kind == opGet || r.kind == opPeek || r.kind == opContains || r.kind == opGetOrLoad || r.kind == opRefresh,
+		r.kind == opGetOrSet && r.ok, r.kind == opCompute && r.does == doKeep:
+		return m.idle == 0
+	case r.kind == opDelete || r.kind == opGetAndDelete || r.kind == opClear || r.kind == opDeleteIf || r.ttl < 0,
+		r.kind == opCompute && !r.ok:
 		return m.evicts
 	}
 	return !slices.ContainsFunc(part, func(other *record) bool {
-		return other.ok && (other.kind == opDelete || other.id == r.id)
+		return other != r && (other.id == r.id || other.was == r.id || other.load == r ||
+			other.ok && (other.kind == opDelete || other.kind == opContains))
 	})
 }
 
@@ -171,7 +190,7 @@ func (v *violation) String() string {
 		return s.String()
 	}
 	part := v.part
-	if v.reason == wrongValue || v.reason == flickered || v.reason == outlived || v.reason == vanished {
+	if v.reason == wrongValue || v.reason == flickered || v.reason == outlived || v.reason == vanished || v.reason == staleLoad {
 		part = cut(v.rules, part)
 	}
 	fmt.Fprintf(&s, "; key %d, %d of %d operations:\n", v.key, len(part), len(v.part))

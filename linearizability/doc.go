@@ -13,6 +13,7 @@
 //
 //	-long d        run TestHistories for d
 //	-seed n        seed of the histories; 0, the default, draws one
+//	-known         run the tests of known violations, which fail
 //	-artifacts d   directory for histories that fail; default: the system's
 //	               directory for temporary files
 //
@@ -29,6 +30,13 @@
 //	G3   Len is at most Capacity at rest, and no fewer than the keys then found
 //	G11  an entry is absent from its deadline on, and not before
 //	     (the latter in caches that never evict)
+//	G12  a load or Refresh stores only if its key has not been changed since it
+//	     began, and is joined by nobody who came after a change
+//
+// for Get, Peek, GetEntry, Contains, GetMany, All, Set, SetWithTTL, SetMany, GetOrSet,
+// Compute, Delete, GetAndDelete, DeleteFunc, Clear, GetOrLoad, GetOrLoadMany, Refresh
+// and RefreshAfter, with eviction, weights, both kinds of expiry, a listener, a
+// capacity that changes and an index that grows.
 //
 // Files:
 //
@@ -37,6 +45,7 @@
 //	subject_test.go          caches of all shapes behind one interface
 //	checker_test.go          partition, verdict, diagnosis, artifacts
 //	linearizability_test.go  TestHistories: the caches themselves
+//	known_test.go            known violations, skipped; -known runs them
 //	invariants_test.go       what can be said without a checker
 //	faults_test.go           seeded bugs that the checker has to catch
 //	instrument_test.go       tests of the clock and of the model

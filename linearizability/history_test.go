@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/dualcache-ff/dualcache"
 )
 
 // Histories: scripts, clients and company.
@@ -39,22 +37,38 @@ const stallLimit = 10 * time.Second
 
 // A mix says how often a history does what.
 type mix struct {
-	name                           string
-	get, set, timed, remove, clear int  // weights of the operations
-	hot                            int  // of ten operations, those on two keys only
-	fill                           int  // fillers before an operation, at most
-	owners                         bool // each key has one writer, which reads what it wrote
+	name   string
+	odds   odds // of the operations
+	hot    int  // of ten operations, those on two keys only
+	fill   int  // fillers before an operation, at most
+	owners bool // each key has one writer, which reads what it wrote
 }
 
+type odds [kinds]int
+
 var mixes = []mix{
-	{name: "even", get: 5, set: 4, timed: 1, remove: 1, hot: 5, fill: 2},
-	{name: "hot", get: 6, set: 4, remove: 1, hot: 10, fill: 1},
-	{name: "reads", get: 12, set: 2, hot: 7, fill: 4},
-	{name: "writes", get: 3, set: 8, timed: 2, remove: 2, hot: 8},
-	{name: "evicting", get: 5, set: 4, hot: 6, fill: 60},
-	{name: "clearing", get: 6, set: 6, remove: 1, clear: 2, hot: 6, fill: 1},
-	{name: "timed", get: 8, set: 1, timed: 5, remove: 1, hot: 8, fill: 1},
-	{name: "owned", get: 5, set: 5, timed: 1, remove: 1, hot: 4, fill: 4, owners: true},
+	{name: "even", odds: odds{opGet: 5, opSet: 4, opSetWithTTL: 1, opDelete: 1}, hot: 5, fill: 2},
+	{name: "hot", odds: odds{opGet: 6, opSet: 4, opDelete: 1}, hot: 10, fill: 1},
+	{name: "reads", odds: odds{opGet: 12, opSet: 2}, hot: 7, fill: 4},
+	{name: "writes", odds: odds{opGet: 3, opSet: 8, opSetWithTTL: 2, opDelete: 2}, hot: 8},
+	{name: "evicting", odds: odds{opGet: 5, opSet: 4}, hot: 6, fill: 60},
+	{name: "clearing", odds: odds{opGet: 6, opSet: 6, opDelete: 1, opClear: 2}, hot: 6, fill: 1},
+	{name: "timed", odds: odds{opGet: 8, opSet: 1, opSetWithTTL: 5, opDelete: 1}, hot: 8, fill: 1},
+	{name: "owned", odds: odds{opGet: 5, opSet: 5, opSetWithTTL: 1, opDelete: 1}, hot: 4, fill: 4, owners: true},
+
+	{name: "compound", odds: odds{opGet: 3, opPeek: 1, opContains: 1, opSet: 2, opDelete: 1,
+		opCompute: 5, opGetOrSet: 3, opGetAndDelete: 2}, hot: 7, fill: 2},
+	{name: "computing", odds: odds{opGet: 2, opSet: 1, opCompute: 8}, hot: 9, fill: 1},
+	{name: "taking", odds: odds{opGet: 2, opSet: 4, opGetOrSet: 4, opGetAndDelete: 4, opCompute: 1}, hot: 9},
+	{name: "loading", odds: odds{opGet: 3, opSet: 2, opDelete: 1, opGetOrLoad: 8}, hot: 8, fill: 3},
+	{name: "loads against changes", odds: odds{opGet: 2, opSet: 3, opSetWithTTL: 1, opDelete: 2, opGetAndDelete: 1, opCompute: 2,
+		opGetOrSet: 1, opGetOrLoad: 6, opRefresh: 2}, hot: 9, fill: 1},
+	{name: "refreshing", odds: odds{opGet: 5, opSet: 3, opDelete: 1, opGetOrLoad: 3, opRefresh: 5}, hot: 8, fill: 1},
+	{name: "many", odds: odds{opGet: 2, opSet: 2, opDelete: 1, opGetMany: 3, opSetMany: 2, opGetOrLoadMany: 3, opGetOrLoad: 2}, hot: 6, fill: 1},
+	{name: "looking in", odds: odds{opGet: 2, opPeek: 1, opSet: 5, opSetWithTTL: 1, opDelete: 2, opCompute: 1, opDeleteFunc: 2, opAll: 4}, hot: 5, fill: 1},
+	{name: "everything", odds: odds{opGet: 6, opPeek: 2, opContains: 2, opSet: 4, opSetWithTTL: 2, opDelete: 2, opGetAndDelete: 2,
+		opClear: 1, opCompute: 4, opGetOrSet: 2, opGetOrLoad: 4, opRefresh: 2, opGetMany: 2, opSetMany: 1, opGetOrLoadMany: 1,
+		opDeleteFunc: 1, opAll: 1}, hot: 6, fill: 2},
 }
 
 // A step is an operation and what its client does before it.
@@ -63,6 +77,18 @@ type step struct {
 	yield      bool
 	fill, from int
 	readBack   bool // a Get by a key's only writer, right after its Set
+
+	keys  []int     // of an operation on many
+	tasks []task    // for loaders, and values for SetMany; as many as keys, or one
+	parts []*record // what it came to, if that is not the record itself
+}
+
+// records are what a step is for the model.
+func (s *step) records() []*record {
+	if s.parts != nil {
+		return s.parts
+	}
+	return []*record{&s.record}
 }
 
 // A history is one cache's present history. Its owner is the goroutine of the
@@ -79,9 +105,10 @@ type history struct {
 	mix     mix
 	company string
 	scripts [][]step
-	closing []record // the Gets at the end, one for each key
-	length  int      // Len at rest, before those Gets
-	stats   dualcache.Stats
+	closing []step // the Gets at the end, one for each key
+	rest    rest   // before those Gets
+	played  int    // histories, by this subject
+	make    func() (subject, error)
 
 	lockstep bool
 	parties  int32
@@ -92,6 +119,17 @@ type history struct {
 
 func newHistory(s subject, sp spec, procs int, r *rand.Rand) *history {
 	return &history{subject: s, spec: sp, rand: r, procs: procs, carried: make([]*record, sp.keyCount())}
+}
+
+// renew replaces a cache that has served for long enough.
+func (h *history) renew() error {
+	if h.spec.renew == 0 || h.make == nil || h.played < h.spec.renew {
+		return nil
+	}
+	h.subject.close()
+	s, err := h.make()
+	h.subject, h.carried, h.played = s, make([]*record, h.spec.keyCount()), 0
+	return err
 }
 
 // play writes a history, and has it played to the end. It reports false if
@@ -127,10 +165,17 @@ func (h *history) play() bool {
 	}
 	over.Store(true)
 	company.Wait()
-	h.length, h.stats = h.subject.stats()
+	if h.spec.resizes {
+		h.subject.resize(h.spec.capacity)
+	}
+	h.rest = h.subject.rest()
 	for i := range h.closing {
 		h.subject.do(&h.closing[i])
 	}
+	if h.spec.reload > 0 {
+		h.subject.close() // and wait for reloads; renew makes another
+	}
+	h.played++
 	return true
 }
 
@@ -147,7 +192,7 @@ func (h *history) client(script []step) {
 		if h.lockstep {
 			h.meet(int32(i + 1))
 		}
-		h.subject.do(&s.record)
+		h.subject.do(s)
 	}
 }
 
@@ -171,6 +216,18 @@ func (h *history) meet(number int32) {
 func (h *history) invite() (company []func()) {
 	if h.spec.headless && h.rand.IntN(4) != 0 {
 		company = append(company, func() { h.subject.tick(); runtime.Gosched() })
+	}
+	if h.spec.resizes {
+		company = append(company, func() {
+			h.subject.resize((h.spec.capacity + 1) / 2)
+			runtime.Gosched()
+			h.subject.resize(h.spec.capacity)
+			runtime.Gosched()
+		})
+	}
+	if h.spec.grows {
+		at := h.played * h.spec.fillerCount() / h.spec.renew
+		company = append(company, func() { h.subject.fill(at, 16); at += 16; runtime.Gosched() })
 	}
 	h.company = ""
 	switch h.rand.IntN(40) {
@@ -218,9 +275,9 @@ func (h *history) write() {
 	for i := range h.scripts {
 		h.scripts[i] = h.writeScript(i, clients, length)
 	}
-	h.closing = make([]record, len(h.carried))
+	h.closing = make([]step, len(h.carried))
 	for key := range h.closing {
-		h.closing[key] = record{kind: opGet, key: key, client: clients}
+		h.closing[key].record = record{kind: opGet, key: key, client: clients}
 	}
 }
 
@@ -239,16 +296,7 @@ func (h *history) writeScript(client, clients, length int) []step {
 				continue
 			}
 		}
-		switch s.kind {
-		case opClear:
-			s.key = everyKey
-		case opSetWithTTL:
-			s.ttl = h.drawTTL()
-			fallthrough
-		case opSet:
-			h.nextID++
-			s.id = h.nextID
-		}
+		h.writeArguments(&s)
 		script = append(script, s)
 		if h.mix.owners && s.kind == opSet && len(script) < length {
 			script = append(script, step{readBack: true, record: record{client: client, kind: opGet, key: s.key}})
@@ -257,18 +305,93 @@ func (h *history) writeScript(client, clients, length int) []step {
 	return script
 }
 
+// writeArguments draws what an operation needs beside its key.
+func (h *history) writeArguments(s *step) {
+	switch s.kind {
+	case opClear, opDeleteFunc, opAll:
+		s.key = everyKey
+	case opSetWithTTL:
+		s.ttl = h.drawTTL()
+		fallthrough
+	case opSet:
+		s.id = h.newID()
+	case opCompute:
+		s.id = h.newID()
+		switch h.rand.IntN(8) {
+		case 0:
+			s.does = doKeep
+		case 1, 2:
+			s.does = doDelete
+		case 3:
+			s.ttl = h.drawTTL()
+		}
+	case opGetOrSet:
+		s.id = h.newID()
+		if h.rand.IntN(4) == 0 {
+			s.ttl = h.drawTTL()
+		}
+	case opGetOrLoad, opRefresh:
+		s.tasks = []task{h.drawTask()}
+	case opGetMany, opSetMany, opGetOrLoadMany:
+		s.keys = h.drawKeys(s.kind == opGetMany)
+		for i := range s.keys {
+			t := h.drawTask() // the first says how the loader of all ends
+			if t.ttl = 0; i > 0 && t.fate != fateAbsent {
+				t.fate = fateValue
+			}
+			s.tasks = append(s.tasks, t)
+		}
+		s.key = everyKey
+	}
+	s.heavy = h.spec.heavy(s.id)
+}
+
+func (h *history) newID() uint64 {
+	h.nextID++
+	return h.nextID
+}
+
+func (h *history) drawTask() task {
+	t := task{id: h.newID(), pause: h.rand.IntN(1 << 16)}
+	switch h.rand.IntN(16) {
+	case 0:
+		t.fate = fateAbsent
+	case 1:
+		t.fate = fateError
+	case 2:
+		t.fate = fatePanic
+	case 3:
+		if ttl := h.drawTTL(); ttl != 0 {
+			t.ttl = ttl
+		}
+	}
+	return t
+}
+
+// drawKeys draws some keys, in random order, and now and then one of them twice.
+func (h *history) drawKeys(twice bool) []int {
+	keys := h.rand.Perm(len(h.carried))[:1+h.rand.IntN(min(5, len(h.carried)))]
+	if twice && h.rand.IntN(4) == 0 {
+		keys = append(keys, keys[0])
+	}
+	return keys
+}
+
 // draw chooses an operation.
 func (h *history) draw() kind {
-	m := h.mix
-	kinds := [...]kind{opGet, opSet, opSetWithTTL, opDelete}
-	n := h.rand.IntN(m.get + m.set + m.timed + m.remove + m.clear)
-	for i, weight := range []int{m.get, m.set, m.timed, m.remove} {
-		if n < weight {
-			return kinds[i]
-		}
-		n -= weight
+	sum := 0
+	for _, n := range h.mix.odds {
+		sum += n
 	}
-	return opClear
+	k, n := kind(0), h.rand.IntN(sum)
+	for n >= h.mix.odds[k] {
+		n -= h.mix.odds[k]
+		k++
+	}
+	if k == opRefresh && !h.spec.loader {
+		return opGetOrLoad
+	}
+	return k
 }
 
 func (h *history) drawKey() int {
@@ -307,13 +430,13 @@ func (h *history) records() []*record {
 	}
 	for _, script := range h.scripts {
 		for i := range script {
-			all = append(all, &script[i].record)
+			all = append(all, script[i].records()...)
 		}
 	}
 	for i := range h.closing {
-		all = append(all, &h.closing[i])
+		all = append(all, &h.closing[i].record)
 	}
-	return all
+	return append(all, h.subject.background()...)
 }
 
 // carry finds what the next history starts from. It reports false if a value
@@ -321,20 +444,36 @@ func (h *history) records() []*record {
 func (h *history) carry() bool {
 	byID := map[uint64]*record{}
 	for _, r := range h.records() {
-		if r.kind == opSet || r.kind == opSetWithTTL {
+		if r.writes() {
 			byID[r.id] = r
 		}
 	}
 	for key, get := range h.closing {
 		h.carried[key] = nil
 		if get.ok {
-			set := byID[get.id]
-			if set == nil {
+			write := byID[get.id]
+			if write == nil {
 				return false
 			}
-			kept := *set // not a pointer into the script, which can go
-			h.carried[key] = &kept
+			// As a Set, whatever it was, and not a pointer into the script, which can go.
+			h.carried[key] = &record{client: write.client, kind: opSet, key: key, id: write.id,
+				ttl: write.ttl, call: write.call, ret: write.ret, seen: get.ret}
 		}
 	}
 	return true
+}
+
+// writes reports whether r may give its key the value id.
+func (r *record) writes() bool {
+	switch r.kind {
+	case opSet, opSetWithTTL:
+		return true
+	case opGetOrSet:
+		return !r.ok
+	case opCompute:
+		return r.does == doSet
+	case opFinish:
+		return r.fate == fateValue
+	}
+	return false
 }

@@ -42,26 +42,26 @@ func (c combination) readBack(t *testing.T) {
 		turns = 100
 	}
 	for i := range turns {
-		set := record{kind: opSet, key: i % c.keyCount(), id: uint64(i + 1)}
-		get := record{kind: opGet, key: set.key}
+		set := step{record: record{kind: opSet, key: i % c.keyCount(), id: uint64(i + 1)}}
+		get := step{record: record{kind: opGet, key: set.key}}
 		s.fill(i, i%4)
-		_, before := s.stats()
+		before := s.rest()
 		s.do(&set)
 		s.do(&get)
-		if get.ok && get.id == set.id && !get.torn {
+		if get.ok && get.id == set.id && get.odd == "" {
 			continue
 		}
-		_, after := s.stats()
+		after := s.rest()
 		for end := time.Now().Add(time.Second); !c.headless && after.Evictions == before.Evictions && time.Now().Before(end); {
 			time.Sleep(time.Millisecond) // counted once done
-			_, after = s.stats()
+			after = s.rest()
 		}
-		if get.ok || get.torn || c.headless || !c.evicts || after.Evictions == before.Evictions {
-			t.Fatalf("turn %d: %v, then %v; evictions %d, then %d; refusals %d, then %d", i, &set, &get,
+		if get.ok || get.odd != "" || c.headless || !c.evicts || after.Evictions == before.Evictions {
+			t.Fatalf("turn %d: %v, then %v; evictions %d, then %d; refusals %d, then %d", i, &set.record, &get.record,
 				before.Evictions, after.Evictions, before.Refusals, after.Refusals)
 		}
 	}
-	if n, _ := s.stats(); n > c.capacity {
+	if n := s.rest().length; n > c.capacity {
 		t.Errorf("Len is %d, Capacity %d", n, c.capacity)
 	}
 }
@@ -113,9 +113,9 @@ func burst(c subject) {
 		go func() {
 			defer all.Done()
 			for i := range 20 {
-				c.do(&record{kind: opSet, key: (g + i) % 3, id: uint64(i + 1)})
+				c.do(&step{record: record{kind: opSet, key: (g + i) % 3, id: uint64(i + 1)}})
 				if i%3 == 0 {
-					c.do(&record{kind: opDelete, key: (g + i) % 3})
+					c.do(&step{record: record{kind: opDelete, key: (g + i) % 3}})
 				}
 			}
 		}()
@@ -126,7 +126,7 @@ func burst(c subject) {
 // alone empties the cache from one goroutine and sets keys.
 func alone(c subject) {
 	for key := range 3 {
-		c.do(&record{kind: opDelete, key: key})
+		c.do(&step{record: record{kind: opDelete, key: key}})
 	}
 	c.fill(0, 20)
 }

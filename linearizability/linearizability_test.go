@@ -23,12 +23,14 @@ import (
 
 // Sizes of caches. From 1024 entries on, readers publish without a fence on
 // Linux; there, fillers evict.
-var sizes = []struct {
-	capacity int
-	evicts   bool
-}{
+var sizes = []size{
 	{1, true}, {2, true}, {4, true}, {10, true}, {64, true}, {1024, true},
 	{64, false}, {4096, false},
+}
+
+type size struct {
+	capacity int
+	evicts   bool
 }
 
 // procCounts are the numbers of Ps, and their shares of the time. On one P,
@@ -70,8 +72,29 @@ func combinations() (all []combination) {
 				}
 			}
 		}
+		for _, s := range furtherSettings {
+			for _, p := range fewPairings {
+				for _, size := range s.sizes() {
+					if s.grows && p.keys == crowdedKeys.name {
+						continue // crowded keys evict each other when there are many
+					}
+					all = append(all, combination{p, spec{s, size.capacity, size.evicts}, n.procs, n.weight})
+				}
+			}
+		}
 	}
 	return all
+}
+
+// sizes are those that a further setting is combined with.
+func (s setting) sizes() []size {
+	switch {
+	case s.grows:
+		return []size{{8192, false}}
+	case s.resizes:
+		return []size{{2, true}, {10, true}, {1024, true}}
+	}
+	return []size{{2, true}, {4, true}, {10, true}, {1024, true}, {64, false}}
 }
 
 func TestHistories(t *testing.T) {
@@ -141,14 +164,18 @@ func (c combination) run(t *testing.T, seed, stream uint64, share time.Duration,
 		t.Fatal(err)
 	}
 	h := newHistory(s, c.spec, c.procs, rand.New(rand.NewPCG(seed, stream)))
+	h.make = func() (subject, error) { return c.make(c.spec) }
 	for n := 1; n == 1 || time.Now().Before(end); n++ {
+		if err := h.renew(); err != nil {
+			t.Fatal(err)
+		}
 		if !h.play() {
 			sum.failing = maxFailing // what still runs would disturb the rest
 			t.Fatalf("history %d, mix %s, company %q: operations have not returned after %v:\n%s",
 				n, h.mix.name, h.company, stallLimit, stacksInCache())
 		}
 		sum.add(h)
-		if v := h.check(rules{evicts: c.evicts}); v != nil {
+		if v := h.check(c.rules()); v != nil {
 			sum.failing++
 			h.fail(t, v, n)
 			break
@@ -156,7 +183,7 @@ func (c combination) run(t *testing.T, seed, stream uint64, share time.Duration,
 		h.carry()
 	}
 	sum.addStats(h)
-	s.close()
+	h.subject.close()
 }
 
 // stacksInCache shows the goroutines that are in a method of a cache.
@@ -178,14 +205,16 @@ func (h *history) fail(t *testing.T, v *violation, n int) {
 	if err != nil {
 		t.Errorf("no picture: %v", err)
 	}
-	t.Errorf("history %d, mix %s, company %q, stats %+v: %v\tpicture: %s", n, h.mix.name, h.company, h.stats, v, path)
+	t.Errorf("history %d, mix %s, company %q, stats %+v: %v\tpicture: %s", n, h.mix.name, h.company, h.rest, v, path)
 }
 
 // A tally counts what a run has done. One goroutine writes it.
 type tally struct {
 	histories, operations, overlapping int
+	of                                 [kinds]int
 	hits, misses                       int
 	readBacks, readBackMisses          int
+	computed, loads, joins, stored     int
 	evictions, expirations             uint64
 	promoted, refusals                 uint64
 	failing                            int
@@ -193,27 +222,45 @@ type tally struct {
 
 func (s *tally) add(h *history) {
 	s.histories++
+	loaded := map[uint64]bool{}
 	for _, script := range h.scripts {
 		for i := range script {
-			r := &script[i]
+			op := &script[i]
 			s.operations++
-			if r.readBack {
+			s.of[op.kind]++
+			if op.readBack {
 				s.readBacks++
-			}
-			switch {
-			case r.kind != opGet:
-			case r.ok:
-				s.hits++
-			default:
-				s.misses++
-				if r.readBack {
+				if !op.ok {
 					s.readBackMisses++
 				}
 			}
-			if h.overlaps(&r.record) {
+			for _, r := range op.records() {
+				s.addRecord(r, loaded)
+			}
+			if h.overlaps(&op.record) {
 				s.overlapping++
 			}
 		}
+	}
+}
+
+// addRecord counts a part. loaded has the ids of loads that ended.
+func (s *tally) addRecord(r *record, loaded map[uint64]bool) {
+	switch {
+	case r.kind == opGet && r.ok:
+		s.hits++
+		if loaded[r.id] {
+			s.stored++
+		}
+	case r.kind == opGet:
+		s.misses++
+	case r.kind == opCompute && r.was != 0:
+		s.computed++
+	case r.kind == opFinish:
+		s.loads++
+		loaded[r.id] = true
+	case r.kind == opRefresh:
+		s.joins++
 	}
 }
 
@@ -235,7 +282,7 @@ func (h *history) overlaps(r *record) bool {
 }
 
 func (s *tally) addStats(h *history) {
-	_, n := h.subject.stats()
+	n := h.subject.rest()
 	s.evictions += n.Evictions
 	s.expirations += n.Expirations
 	s.promoted += n.HitsT1 + n.HitsT2
@@ -253,17 +300,34 @@ func (s *tally) idle() string {
 		return "nothing was evicted"
 	case s.expirations == 0:
 		return "nothing expired"
+	case s.refusals == 0 && !refusalsLeak:
+		return "nothing was refused"
 	case s.promoted == 0:
 		return "no tier was hit"
 	case s.readBacks == 0:
 		return "no writer read what it had written"
+	case s.computed == 0:
+		return "no Compute was given a value"
+	case s.loads == 0 || s.stored == 0 || s.joins == 0:
+		return "nothing was loaded, or found again, or no load was joined"
+	}
+	for k, n := range s.of {
+		if n == 0 {
+			return "no " + names[kind(k)]
+		}
 	}
 	return ""
 }
 
 func (s *tally) String() string {
+	var of strings.Builder
+	for k, n := range s.of {
+		fmt.Fprintf(&of, " %s %d", names[kind(k)], n)
+	}
 	return fmt.Sprintf("%d histories, %d operations, %d overlapping on a key; Gets: %d hits, %d misses, %d hits in tiers; "+
-		"own Sets read back: %d, %d of them missed; %d evictions, %d expirations, %d refusals",
+		"own Sets read back: %d, %d of them missed; Computes of a value: %d; loads: %d, stored and found: %d, Refreshes that joined: %d; "+
+		"%d evictions, %d expirations, %d refusals;%s",
 		s.histories, s.operations, s.overlapping, s.hits, s.misses, s.promoted,
-		s.readBacks, s.readBackMisses, s.evictions, s.expirations, s.refusals)
+		s.readBacks, s.readBackMisses, s.computed, s.loads, s.stored, s.joins,
+		s.evictions, s.expirations, s.refusals, &of)
 }

@@ -3,6 +3,8 @@ package linearizability
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -66,20 +68,87 @@ import (
 // promised to be atomic for each key only; so it takes part in each key's
 // history as an operation of its own, with the interval of the whole Clear.
 //
-// Values are unique among the Sets of a key, so that a hit names its Set.
+// Values are unique among the writes of a key, so that a hit names its write.
+//
+// Operations that read and write are one step: Compute holds what its function was
+// given (last) to be the register's value, or absence, at the moment of its write. An
+// operation on many keys promises no more than each key's own part of it, so it is
+// recorded as one operation for each, with the interval of the whole. DeleteFunc is a
+// read of each entry until its function is called with it, and from then to the next
+// call a removal of that very value, if it is still there. An iteration is a read of
+// each key: a key that it does not show must have been absent at some moment of it.
+//
+// Loads. The register has, beside its value, the key's current load, or none.
+//
+//	begin L        legal where a miss is     then empty, L is current
+//	begin L again  (a Refresh) always legal  L is current
+//	finish L       always legal              then holds what L loaded, if L is current
+//	joined L       legal if L is current     unchanged
+//
+// and every write, Delete and Clear leaves no load current. Begin and finish are
+// operations of their own: begin lies between the call of GetOrLoad or Refresh and
+// that of the loader, finish between the loader's return and theirs. So a load stores
+// only if nothing has come since it began, and nobody who comes later joins it (G12):
+// both exactly. A load may be joined until its leader returns. A load that is current
+// need not store what it got, because keys may be taken for one another (load.go);
+// this is a second state that the register may be in, and the model is run on the set
+// of both. A register that is empty and one that has just been given a value differ
+// by an eviction only, so where there are evictions the one is left out.
+//
+// ExpireAfterAccess puts the deadline off: the state then has the latest access too.
 
 type kind uint8
 
 const (
 	opGet kind = iota
+	opPeek
+	opContains
 	opSet
 	opSetWithTTL
 	opDelete
+	opGetAndDelete
 	opClear
+	opCompute
+	opGetOrSet
+	opGetOrLoad // in a model: one whose loader did not run
+	opRefresh   // the same
+
+	// Made of others, see step.parts.
+	opGetMany
+	opSetMany
+	opGetOrLoadMany
+	opDeleteFunc
+	opAll
+	kinds
+
+	// Parts.
+	opBegin
+	opFinish
+	opDeleteIf
+	opTouch // perhaps an access, whose result is not known
 )
 
 // everyKey is the key of a Clear.
 const everyKey = -1
+
+// What a Compute does.
+type doing uint8
+
+const (
+	doSet doing = iota
+	doKeep
+	doDelete
+)
+
+// A fate is how a loader ends.
+type fate uint8
+
+const (
+	fateValue fate = iota
+	fateAbsent
+	fateError
+	fatePanic
+)
 
 // A record is one operation of a history: its arguments and, once it has
 // returned, its results.
@@ -87,59 +156,204 @@ type record struct {
 	client int
 	kind   kind
 	key    int
-	id     uint64        // of the value set or found; 0 is none
-	ttl    time.Duration // of a Set; 0 is for ever, and less deletes
+	id     uint64        // of the value set or found; 0 is none. Of a load that failed: its own
+	ttl    time.Duration // of what is set; 0 is for ever, and less deletes
+	heavy  bool          // what is set is heavier than the cache
+	does   doing         // of Compute
+	fate   fate          // of a load
+	reload bool          // a load by Refresh
 
-	ok        bool // of Get and Delete
-	torn      bool // a Get found a value that no Set wrote
+	ok        bool    // of reads, Delete, GetOrSet; of Compute: the key has a value then
+	was       uint64  // what Compute or GetOrSet found; 0 is nothing
+	sure      bool    // DeleteIf is known to have removed the value
+	load      *record // of a finish: the begin
+	until     int64   // of a begin: when its leader returned
+	seen      int64   // of a Set that is carried over: the last access
+	odd       string  // a result that no order of operations explains
 	call, ret int64
 }
 
 // rules are the variants of the model.
 type rules struct {
-	evicts   bool // values may leave by themselves
-	flickers bool // control: a miss says nothing
-	timeless bool // control: a value may be found after its deadline
+	evicts   bool            // values may leave by themselves
+	idle     time.Duration   // ExpireAfterAccess
+	flickers bool            // control: a miss says nothing
+	timeless bool            // control: a value may be found after its deadline
+	stale    map[uint64]bool // control: loads that are always current, by id
 }
 
-// step is D. held is the record of the Set whose value the register holds, or
-// nil.
-func (m rules) step(held, r *record) (legal bool, then *record) {
+// A state is what a register may be in.
+type state struct {
+	held    *record // what wrote the value, or nil
+	load    *record // the begin of the current load, or nil
+	touched *record // the access that returned last, if accesses count
+}
+
+// step is D: it adds the states after r to a list.
+func (m rules) step(s state, r *record, to []state) []state {
+	absent := m.mayBeAbsent(s.held, r)
+	hit := func(id uint64) bool { return s.held != nil && s.held.id == id && m.mayLive(s, r) }
+	written := state{held: r}
+	if r.heavy || r.ttl < 0 {
+		written.held = nil
+	}
 	switch r.kind {
-	case opGet:
-		if r.ok {
-			return held != nil && held.id == r.id && m.mayLive(held, r), held
+	case opGet, opPeek:
+		switch {
+		case r.ok && hit(r.id):
+			return append(to, m.touch(s, r))
+		case !r.ok && absent:
+			return append(to, m.gone(s))
 		}
-		if m.flickers {
-			return true, held
+	case opContains:
+		switch {
+		case r.ok && s.held != nil && m.mayLive(s, r):
+			return append(to, s)
+		case !r.ok && absent:
+			return append(to, m.gone(s))
 		}
-		return m.mayBeAbsent(held, r), nil
-	case opSet:
-		return true, r
-	case opSetWithTTL:
-		if r.ttl < 0 {
-			return true, nil
-		}
-		return true, r
+	case opSet, opSetWithTTL:
+		return append(to, written)
 	case opDelete:
-		if r.ok {
-			return held != nil && m.mayLive(held, r), nil
+		if r.ok && s.held != nil && m.mayLive(s, r) || !r.ok && absent {
+			return append(to, state{})
 		}
-		return m.mayBeAbsent(held, r), nil
-	default:
-		return true, nil
+	case opGetAndDelete:
+		if r.ok && hit(r.id) || !r.ok && absent {
+			return append(to, state{})
+		}
+	case opClear:
+		return append(to, state{})
+	case opCompute:
+		if r.was != 0 && hit(r.was) || r.was == 0 && absent {
+			return append(to, m.computed(s, r, written))
+		}
+	case opGetOrSet:
+		switch {
+		case r.ok && hit(r.was):
+			return append(to, m.touch(s, r))
+		case !r.ok && absent && written.held == nil:
+			return append(to, m.gone(s)) // it changes nothing
+		case !r.ok && absent:
+			return append(to, written)
+		}
+	case opDeleteIf:
+		return m.deleteIf(s, r, to)
+	case opTouch:
+		return append(to, m.touch(s, r))
+	case opGetOrLoad, opRefresh:
+		switch {
+		case r.kind == opGetOrLoad && r.ok && hit(r.id):
+			return append(to, m.touch(s, r))
+		case m.stale[r.id] || s.load != nil && s.load.id == r.id && r.call <= s.load.until:
+			return append(to, s)
+		}
+	case opBegin:
+		if r.reload {
+			s.load = r
+			return append(to, s)
+		}
+		if absent {
+			s = m.gone(s)
+			s.load = r
+			return append(to, s)
+		}
+	case opFinish:
+		return m.finish(s, r, to)
+	}
+	return to
+}
+
+// gone is the state after a miss.
+func (m rules) gone(s state) state {
+	if !m.flickers {
+		s.held, s.touched = nil, nil
+	}
+	return s
+}
+
+// touch is the state after a hit.
+func (m rules) touch(s state, r *record) state {
+	if m.idle > 0 && r.kind != opPeek && (s.touched == nil || s.touched.ret < r.ret) {
+		s.touched = r
+	}
+	return s
+}
+
+// computed is the state after a Compute that was given what the register had.
+func (m rules) computed(s state, r *record, written state) state {
+	switch {
+	case r.does == doKeep && r.was != 0:
+		return m.touch(s, r)
+	case r.does == doSet && r.ok:
+		return written
+	case r.was != 0:
+		return state{}
+	default: // nothing was there, and nothing is
+		return m.gone(s)
 	}
 }
 
-// mayLive reports whether r may find what held has set: it does not begin at
+// deleteFuncSpares says that DeleteFunc may leave an entry that it was told to delete
+// and that has not changed, if its bucket has got another one since, or the table has
+// grown. See TestDeleteFuncSparesNothing.
+const deleteFuncSpares = true
+
+// deleteIf: if the value may have been evicted before, the load may be current still.
+func (m rules) deleteIf(s state, r *record, to []state) []state {
+	if s.held == nil || s.held.id != r.id {
+		if r.sure {
+			return to
+		}
+		return append(to, s)
+	}
+	to = append(to, state{})
+	if deleteFuncSpares && !r.sure {
+		to = append(to, s)
+	}
+	if s.load != nil && !r.sure {
+		to = append(to, state{load: s.load})
+	}
+	return to
+}
+
+// finish ends a load: it stores, if it may, and if it is not taken for disturbed.
+func (m rules) finish(s state, r *record, to []state) []state {
+	current := s.load == r.load || m.stale[r.id]
+	if current && r.fate == fateAbsent && r.load.reload {
+		return append(to, s, state{load: s.load})
+	}
+	if !current || r.fate != fateValue || r.heavy || r.ttl < 0 {
+		return append(to, s)
+	}
+	if s.held != nil || !m.evicts {
+		to = append(to, s)
+	}
+	return append(to, state{held: r, load: s.load})
+}
+
+// mayLive reports whether r may find what the register holds: it does not begin at
 // the last possible deadline or later.
-func (m rules) mayLive(held, r *record) bool {
-	return m.timeless || held.ttl == 0 || r.call < after(held.ret, held.ttl)
+func (m rules) mayLive(s state, r *record) bool {
+	if m.timeless {
+		return true
+	}
+	if m.idle > 0 {
+		last := max(s.held.ret, s.held.seen)
+		if s.touched != nil {
+			last = max(last, s.touched.ret)
+		}
+		if r.call >= after(last, m.idle) {
+			return false
+		}
+	}
+	return s.held.ttl == 0 || r.call < after(s.held.ret, s.held.ttl)
 }
 
 // mayBeAbsent reports whether r may find nothing.
 func (m rules) mayBeAbsent(held, r *record) bool {
-	return held == nil || m.evicts || held.ttl != 0 && r.ret >= after(held.call, held.ttl)
+	return held == nil || m.evicts || held.ttl != 0 && r.ret >= after(held.call, held.ttl) ||
+		m.idle > 0 && r.ret >= after(held.call, m.idle)
 }
 
 // after adds without overflow.
@@ -150,18 +364,34 @@ func after(at int64, d time.Duration) int64 {
 	return at + int64(d)
 }
 
-// model is D for porcupine. Its states are *record, so that == compares them.
+// model is D for porcupine. Its states are sets of states.
 func (m rules) model() porcupine.Model {
 	return porcupine.Model{
 		Partition: partition,
-		Init:      func() any { return (*record)(nil) },
-		Step: func(state, input, _ any) (bool, any) {
-			legal, then := m.step(state.(*record), input.(*record))
-			return legal, then
+		Init:      func() any { return []state{{}} },
+		Step: func(from, input, _ any) (bool, any) {
+			var to []state
+			for _, s := range from.([]state) {
+				to = m.step(s, input.(*record), to)
+			}
+			return len(to) > 0, distinct(to)
 		},
+		Equal:             func(a, b any) bool { return slices.Equal(a.([]state), b.([]state)) },
 		DescribeOperation: func(input, _ any) string { return input.(*record).String() },
 		DescribeState:     describeState,
 	}
+}
+
+// distinct leaves out what has been there before.
+func distinct(all []state) []state {
+	n := 0
+	for _, s := range all {
+		if !slices.Contains(all[:n], s) {
+			all[n] = s
+			n++
+		}
+	}
+	return all[:n]
 }
 
 // nondeterministic is R: any state may also be left for empty, before the
@@ -169,10 +399,11 @@ func (m rules) model() porcupine.Model {
 func (m rules) nondeterministic() porcupine.Model {
 	strict := rules{timeless: m.timeless}
 	nm := porcupine.NondeterministicModel{
-		Init: func() []any { return []any{(*record)(nil)} },
-		Step: func(state, input, _ any) (states []any) {
-			for _, held := range []*record{state.(*record), nil} {
-				if legal, then := strict.step(held, input.(*record)); legal {
+		Init: func() []any { return []any{state{}} },
+		Step: func(from, input, _ any) (states []any) {
+			s := from.(state)
+			for _, s := range []state{s, {load: s.load}} {
+				for _, then := range strict.step(s, input.(*record), nil) {
 					states = append(states, then)
 				}
 			}
@@ -216,32 +447,71 @@ func operations(records []*record) []porcupine.Operation {
 }
 
 func (r *record) String() string {
+	if r.odd != "" {
+		return fmt.Sprintf("%s(%d): %s", names[r.kind], r.key, r.odd)
+	}
+	result := "nothing"
+	if r.ok {
+		result = fmt.Sprint(r.id)
+	}
+	life := ""
+	if r.ttl != 0 {
+		life = fmt.Sprintf(" for %v", r.ttl)
+	}
+	if r.heavy {
+		life += ", too heavy"
+	}
 	switch r.kind {
-	case opGet:
-		switch {
-		case r.torn:
-			return fmt.Sprintf("Get(%d): torn value", r.key)
-		case r.ok:
-			return fmt.Sprintf("Get(%d): %d", r.key, r.id)
+	case opGet, opPeek, opGetAndDelete:
+		return fmt.Sprintf("%s(%d): %s", names[r.kind], r.key, result)
+	case opContains, opDelete:
+		return fmt.Sprintf("%s(%d): %v", names[r.kind], r.key, r.ok)
+	case opSet, opSetWithTTL:
+		return fmt.Sprintf("%s(%d, %d)%s", names[r.kind], r.key, r.id, life)
+	case opCompute:
+		what := [...]string{fmt.Sprintf("set %d%s", r.id, life), "keep", "delete"}[r.does]
+		return fmt.Sprintf("Compute(%d): was %d, %s: %v", r.key, r.was, what, r.ok)
+	case opGetOrSet:
+		return fmt.Sprintf("GetOrSet(%d, %d)%s: was %d", r.key, r.id, life, r.was)
+	case opGetOrLoad, opRefresh:
+		if !r.ok {
+			return fmt.Sprintf("%s(%d): failed with load %d", names[r.kind], r.key, r.id)
 		}
-		return fmt.Sprintf("Get(%d): miss", r.key)
-	case opSet:
-		if r.ttl != 0 {
-			return fmt.Sprintf("Set(%d, %d) for %v", r.key, r.id, r.ttl)
+		return fmt.Sprintf("%s(%d): %d", names[r.kind], r.key, r.id)
+	case opBegin:
+		if r.reload {
+			return fmt.Sprintf("Refresh(%d) begins load %d", r.key, r.id)
 		}
-		return fmt.Sprintf("Set(%d, %d)", r.key, r.id)
-	case opSetWithTTL:
-		return fmt.Sprintf("SetWithTTL(%d, %d, %v)", r.key, r.id, r.ttl)
-	case opDelete:
-		return fmt.Sprintf("Delete(%d): %v", r.key, r.ok)
+		return fmt.Sprintf("GetOrLoad(%d) begins load %d", r.key, r.id)
+	case opFinish:
+		how := [...]string{"a value" + life, "absence", "an error", "a panic"}[r.fate]
+		return fmt.Sprintf("load %d of %d ends with %s", r.id, r.key, how)
+	case opDeleteIf:
+		return fmt.Sprintf("DeleteFunc deletes %d if it is %d (sure: %v)", r.key, r.id, r.sure)
 	default:
-		return "Clear"
+		return names[r.kind]
 	}
 }
 
-func describeState(state any) string {
-	if held := state.(*record); held != nil {
-		return fmt.Sprint(held.id)
+var names = map[kind]string{
+	opGet: "Get", opPeek: "Peek", opContains: "Contains", opSet: "Set", opSetWithTTL: "SetWithTTL",
+	opDelete: "Delete", opGetAndDelete: "GetAndDelete", opClear: "Clear", opCompute: "Compute",
+	opGetOrSet: "GetOrSet", opGetOrLoad: "GetOrLoad", opRefresh: "Refresh", opGetMany: "GetMany",
+	opSetMany: "SetMany", opGetOrLoadMany: "GetOrLoadMany", opDeleteFunc: "DeleteFunc", opAll: "All",
+	opBegin: "begin", opFinish: "finish", opDeleteIf: "DeleteFunc", opTouch: "touch",
+}
+
+func describeState(states any) string {
+	var all []string
+	for _, s := range states.([]state) {
+		text := "empty"
+		if s.held != nil {
+			text = fmt.Sprint(s.held.id)
+		}
+		if s.load != nil {
+			text += fmt.Sprintf(", loading %d", s.load.id)
+		}
+		all = append(all, text)
 	}
-	return "empty"
+	return strings.Join(all, " or ")
 }

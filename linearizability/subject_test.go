@@ -1,9 +1,17 @@
 package linearizability
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dualcache-ff/dualcache"
@@ -29,29 +37,59 @@ import (
 // and so do the seeded bugs of faults_test.go, which wrap one.
 type registers[K comparable, V any] interface {
 	Get(K) (V, bool)
+	Peek(K) (V, bool)
+	GetEntry(K) (dualcache.Entry[K, V], bool)
+	Contains(K) bool
+	GetMany([]K, []V, []bool) int
+	All() iter.Seq2[K, V]
 	Set(K, V)
 	SetWithTTL(K, V, time.Duration)
+	SetMany([]K, []V)
+	GetOrSet(K, V) (V, bool)
+	GetOrSetWithTTL(K, V, time.Duration) (V, bool)
+	Compute(K, func(V, bool) (V, dualcache.Op)) (V, bool)
 	Delete(K) bool
+	GetAndDelete(K) (V, bool)
+	DeleteFunc(func(K, V) bool) int
 	Clear()
+	GetOrLoad(context.Context, K, func(context.Context, K) (V, error)) (V, error)
+	GetOrLoadMany(context.Context, []K, func(context.Context, []K) (map[K]V, error)) (map[K]V, error)
+	Refresh(context.Context, K) (V, error)
 }
 
 // A subject is a cache under test.
 type subject interface {
-	do(*record)                    // carries an operation out, and stamps it
-	fill(from, n int)              // sets keys that are not recorded
-	tick()                         // drives the daemon of a headless cache
-	look()                         // calls what readers of statistics call
-	stats() (int, dualcache.Stats) // Len first
+	do(*step)              // carries an operation out, and stamps it
+	fill(from, n int)      // sets keys that are not recorded
+	tick()                 // drives the daemon of a headless cache
+	look()                 // calls what readers of statistics call
+	resize(to int)         // changes the capacity
+	rest() rest            // what can be said of a cache at rest
+	background() []*record // begins and ends of loads that no client asked for
 	close()
+}
+
+// A rest is what a cache says of itself, when nobody does anything.
+type rest struct {
+	length           int
+	weight, heaviest uint64
+	dualcache.Stats
 }
 
 // A setting is what of a configuration does not depend on types.
 type setting struct {
-	name     string
-	t1, t2   int
-	workers  int
-	ttl      time.Duration
-	headless bool
+	name      string
+	t1, t2    int
+	workers   int
+	ttl, idle time.Duration
+	headless  bool
+	loader    bool          // there is a Config.Loader, so that Refresh is tried
+	reload    time.Duration // RefreshAfter; needs renew
+	weighs    bool
+	listens   bool
+	resizes   bool // the capacity changes, down to half
+	grows     bool // there are many fillers, and none is evicted
+	renew     int  // histories that one cache serves for; 0 is all
 }
 
 // settings: T1 and T2 are small, so that keys displace each other. One worker
@@ -65,11 +103,59 @@ var settings = []setting{
 	{name: "expiring", ttl: 30 * time.Microsecond},
 }
 
+// furtherSettings are of what costs more, or changes how Set goes about it. They are
+// combined with fewer types and sizes.
+var furtherSettings = []setting{
+	{name: "loader", loader: true},
+	{name: "loader-expiring", loader: true, ttl: 50 * time.Microsecond, headless: true},
+	{name: "reloading", loader: true, reload: 20 * time.Microsecond, renew: 1},
+	{name: "idle", idle: 50 * time.Microsecond},
+	{name: "idle-ttl", idle: 50 * time.Microsecond, ttl: 80 * time.Microsecond, loader: true},
+	{name: "weights", weighs: true},
+	{name: "weights-all", weighs: true, listens: true, loader: true, ttl: 100 * time.Microsecond},
+	{name: "listener", listens: true},
+	{name: "listener-tiers", listens: true, loader: true, t1: 4, t2: 8},
+	{name: "resizing", resizes: true},
+	{name: "growing", grows: true, renew: 3},
+	{name: "growing-loader", grows: true, renew: 3, loader: true, listens: true},
+}
+
 // A spec is all there is to say of a subject but its types.
 type spec struct {
 	setting
 	capacity int
 	evicts   bool // there are more keys than fit
+}
+
+// rules are the model's for such a cache. Weights evict.
+func (s spec) rules() rules { return rules{evicts: s.evicts || s.weighs, idle: s.idle} }
+
+// Weights: an id's is from 0, which pins, to 3, but some are heavier than the cache.
+// As refusals lose weight (TestRefusalGivesWeightBack), none pins or is too heavy
+// until that is mended: refusalsLeak.
+const (
+	refusalsLeak = true
+
+	heavyEvery  = 29
+	usualWeight = 2
+	mostWeight  = 3
+)
+
+func (s spec) maxWeight() uint64 { return uint64(s.capacity) * usualWeight }
+
+func (s spec) heavy(id uint64) bool { return s.weighs && !refusalsLeak && id%heavyEvery == 0 }
+
+func (s spec) weight(id uint64) uint32 {
+	switch {
+	case id == fillerID:
+		return 1
+	case s.heavy(id):
+		return uint32(s.maxWeight()) + 1
+	}
+	if refusalsLeak {
+		return 1 + uint32(id%mostWeight)
+	}
+	return uint32(id % (mostWeight + 1))
 }
 
 // keyCount is the number of recorded keys: a few more than fit, but no more
@@ -87,6 +173,9 @@ func (s spec) fillerCount() int {
 	if s.evicts {
 		return 2*s.capacity + 8
 	}
+	if s.grows {
+		return s.capacity / 2
+	}
 	return 16
 }
 
@@ -97,6 +186,12 @@ type pairing struct {
 }
 
 var pairings = joined(pairsOf(wordKeys), pairsOf(textKeys), pairsOf(crowdedKeys))
+
+// fewPairings have each type of keys and of values.
+var fewPairings = []pairing{
+	pair(wordKeys, words, nil), pair(wordKeys, pointers, nil), pair(textKeys, texts, nil),
+	pair(wordKeys, quads, nil), pair(crowdedKeys, words, nil), pair(crowdedKeys, texts, nil),
+}
 
 func pairsOf[K comparable](k keyType[K]) []pairing {
 	return []pairing{pair(k, words, nil), pair(k, quads, nil), pair(k, texts, nil), pair(k, pointers, nil)}
@@ -192,31 +287,62 @@ func readText(s string) (uint64, bool) {
 
 // cacheSubject is the subject made of a dualcache.Cache.
 type cacheSubject[K comparable, V any] struct {
+	spec    spec
 	front   registers[K, V] // the cache, or a wrapper of it
 	cache   *dualcache.Cache[K, V]
 	daemon  *dualcache.Daemon[K, V] // nil unless headless
-	ttl     time.Duration
-	keys    []K // recorded ones first, fillers after them
+	keys    []K                     // recorded ones first, fillers after them
+	index   map[K]int               // of recorded ones
 	values  valueType[V]
 	fillers int
 	filler  V
+	told    atomic.Uint64 // calls of the listener
+
+	mu      sync.Mutex
+	unasked []*record // guarded by mu
+	nextID  uint64    // guarded by mu
 }
 
 func newSubject[K comparable, V any](s spec, k keyType[K], v valueType[V], wrap func(registers[K, V]) registers[K, V]) (subject, error) {
 	cfg := dualcache.Config[K, V]{
-		Capacity: s.capacity,
-		T1Slots:  s.t1,
-		T2Slots:  s.t2,
-		Workers:  s.workers,
-		TTL:      s.ttl,
-		Hasher:   k.hasher,
+		Capacity:          s.capacity,
+		T1Slots:           s.t1,
+		T2Slots:           s.t2,
+		Workers:           s.workers,
+		TTL:               s.ttl,
+		ExpireAfterAccess: s.idle,
+		RefreshAfter:      s.reload,
+		Hasher:            k.hasher,
 	}
-	c := &cacheSubject[K, V]{ttl: s.ttl, values: v, fillers: s.fillerCount(), filler: v.encode(fillerID)}
+	c := &cacheSubject[K, V]{
+		spec:    s,
+		values:  v,
+		fillers: s.fillerCount(),
+		filler:  v.encode(fillerID),
+		index:   map[K]int{},
+		nextID:  backgroundID,
+	}
 	if !s.evicts && k.hasher != nil {
 		c.fillers = 0 // crowded keys evict each other when there are many
 	}
 	for i := range s.keyCount() + c.fillers {
 		c.keys = append(c.keys, k.key(i))
+	}
+	for i := range s.keyCount() {
+		c.index[c.keys[i]] = i
+	}
+	if s.loader {
+		cfg.Loader = c.load
+	}
+	if s.listens {
+		cfg.OnRemoval = func(dualcache.Removal[K, V]) { c.told.Add(1) }
+	}
+	if s.weighs {
+		cfg.MaxWeight = s.maxWeight()
+		cfg.Weigher = func(_ K, value V) uint32 {
+			id, _ := v.decode(value)
+			return s.weight(id)
+		}
 	}
 	var err error
 	if s.headless {
@@ -232,43 +358,522 @@ func newSubject[K comparable, V any](s spec, k keyType[K], v valueType[V], wrap 
 }
 
 // fillerID is the id of all values that are not recorded. A Get of a recorded
-// key must never find it.
-const fillerID = 1 << 40
+// key must never find it. The ids of background loads begin at backgroundID.
+const (
+	fillerID     = 1 << 40
+	backgroundID = 1 << 32
+)
 
-func (c *cacheSubject[K, V]) do(r *record) {
+// found stores what a read has found.
+func (c *cacheSubject[K, V]) found(r *record, v V, ok bool) {
+	if r.ok = ok; !ok {
+		return
+	}
+	var whole bool
+	if r.id, whole = c.values.decode(v); !whole {
+		r.odd = tornValue
+	}
+}
+
+const tornValue = "a value that no Set wrote: torn"
+
+func (c *cacheSubject[K, V]) do(s *step) {
+	r := &s.record
+	var key K
+	if r.key != everyKey {
+		key = c.keys[r.key]
+	}
 	switch r.kind {
 	case opGet:
-		key := c.keys[r.key]
 		r.call = now()
 		v, ok := c.front.Get(key)
 		r.ret = now()
-		r.ok = ok
-		if ok {
-			id, whole := c.values.decode(v)
-			r.id, r.torn = id, !whole
+		c.found(r, v, ok)
+	case opPeek:
+		var v V
+		var ok bool
+		if s.from%2 == 0 {
+			r.call = now()
+			v, ok = c.front.Peek(key)
+			r.ret = now()
+		} else {
+			var e dualcache.Entry[K, V]
+			r.call = now()
+			e, ok = c.front.GetEntry(key)
+			r.ret = now()
+			v = e.Value
 		}
+		c.found(r, v, ok)
+	case opContains:
+		r.call = now()
+		r.ok = c.front.Contains(key)
+		r.ret = now()
 	case opSet:
-		key, value := c.keys[r.key], c.values.encode(r.id)
-		r.ttl = c.ttl
+		value := c.values.encode(r.id)
+		r.ttl = c.spec.ttl
 		r.call = now()
 		c.front.Set(key, value)
 		r.ret = now()
 	case opSetWithTTL:
-		key, value := c.keys[r.key], c.values.encode(r.id)
+		value := c.values.encode(r.id)
 		r.call = now()
 		c.front.SetWithTTL(key, value, r.ttl)
 		r.ret = now()
 	case opDelete:
-		key := c.keys[r.key]
 		r.call = now()
 		r.ok = c.front.Delete(key)
 		r.ret = now()
+	case opGetAndDelete:
+		r.call = now()
+		v, ok := c.front.GetAndDelete(key)
+		r.ret = now()
+		c.found(r, v, ok)
 	case opClear:
 		r.call = now()
 		c.front.Clear()
 		r.ret = now()
+		if clearRemovesTwice && !c.spec.rules().evicts {
+			s.parts = []*record{r, r}
+		}
+	case opCompute:
+		c.compute(r, key)
+	case opGetOrSet:
+		c.getOrSet(r, key)
+	case opGetOrLoad, opRefresh:
+		c.getOrLoad(s, key)
+	case opGetMany:
+		c.getMany(s)
+	case opSetMany:
+		c.setMany(s)
+	case opGetOrLoadMany:
+		c.getOrLoadMany(s)
+	case opDeleteFunc:
+		c.deleteFunc(s)
+	case opAll:
+		c.all(s)
 	}
 }
+
+func (c *cacheSubject[K, V]) compute(r *record, key K) {
+	value, op := c.values.encode(r.id), dualcache.OpSet
+	switch {
+	case r.does == doKeep:
+		op = dualcache.OpKeep
+	case r.does == doDelete:
+		op = dualcache.OpDelete
+	case r.ttl != 0:
+		op = dualcache.SetFor(r.ttl)
+	default:
+		r.ttl = c.spec.ttl
+	}
+	var was V
+	var there bool
+	r.call = now()
+	got, ok := c.front.Compute(key, func(old V, found bool) (V, dualcache.Op) {
+		was, there = old, found
+		return value, op
+	})
+	r.ret = now()
+	if c.found(r, got, ok); ok {
+		want := r.id
+		r.id, _ = c.values.decode(value)
+		if r.does == doKeep {
+			r.id, _ = c.values.decode(was)
+		}
+		if want != r.id || r.does == doDelete || r.heavy && r.does == doSet {
+			r.odd = "it returns what it should not"
+		}
+	}
+	if there {
+		var whole bool
+		if r.was, whole = c.values.decode(was); !whole {
+			r.odd = tornValue
+		}
+	}
+	if r.does == doKeep && ok != there {
+		r.odd = "it keeps what was not there, or the other way round"
+	}
+}
+
+func (c *cacheSubject[K, V]) getOrSet(r *record, key K) {
+	value := c.values.encode(r.id)
+	var got V
+	if r.ttl != 0 {
+		r.call = now()
+		got, r.ok = c.front.GetOrSetWithTTL(key, value, r.ttl)
+		r.ret = now()
+	} else {
+		r.ttl = c.spec.ttl
+		r.call = now()
+		got, r.ok = c.front.GetOrSet(key, value)
+		r.ret = now()
+	}
+	id, whole := c.values.decode(got)
+	switch {
+	case !whole:
+		r.odd = tornValue
+	case r.ok:
+		r.was = id
+	case id != r.id:
+		r.odd = fmt.Sprintf("it returns %d as stored", id)
+	}
+}
+
+// A task is what a client wants of a loader, for one key.
+type task struct {
+	id    uint64
+	fate  fate
+	ttl   time.Duration // by LoadTTL, if not 0
+	pause int
+
+	runs          int
+	begin, finish record
+}
+
+type taskKey struct{}
+
+// A loadError is how loads fail. One of many keys has an id for each.
+type loadError struct {
+	id   uint64
+	fate fate
+	ids  map[int]uint64 // by key
+}
+
+func (e *loadError) Error() string { return fmt.Sprintf("load %d failed", e.id) }
+
+func (e *loadError) Unwrap() error {
+	if e.fate == fateAbsent {
+		return dualcache.ErrNotFound
+	}
+	return nil
+}
+
+// load is Config.Loader, and what is given to GetOrLoad. Without a task it reloads in
+// the background.
+func (c *cacheSubject[K, V]) load(ctx context.Context, key K) (value V, err error) {
+	t, _ := ctx.Value(taskKey{}).(*task)
+	if t == nil {
+		return c.loadUnasked(key), nil
+	}
+	t.runs++
+	value = c.values.encode(t.id)
+	if t.ttl != 0 && !dualcache.LoadTTL(ctx, t.ttl) {
+		t.ttl = 0
+	}
+	t.begin.ret = now()
+	linger(t.pause)
+	t.finish.call = now()
+	switch t.fate {
+	case fateAbsent, fateError:
+		return value, &loadError{id: t.id, fate: t.fate}
+	case fatePanic:
+		panic(&loadError{id: t.id, fate: t.fate})
+	}
+	return value, nil
+}
+
+// linger passes some time.
+func linger(pause int) {
+	switch {
+	case pause%4 == 1:
+		runtime.Gosched()
+	case pause%4 == 2:
+		for end := now() + int64(pause%2048); now() < end; {
+		}
+	case pause%4 == 3:
+		time.Sleep(time.Duration(pause % 32768))
+	}
+}
+
+// loadUnasked knows when the load began no better than that it was in this history.
+func (c *cacheSubject[K, V]) loadUnasked(key K) V {
+	i, ok := c.index[key]
+	if !ok {
+		return c.filler
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nextID++
+	begin := &record{client: unaskedClient, kind: opBegin, key: i, id: c.nextID, reload: true, until: math.MaxInt64, ret: now()}
+	finish := *begin
+	finish.kind, finish.load, finish.ttl, finish.heavy = opFinish, begin, c.spec.ttl, c.spec.heavy(begin.id)
+	finish.call, finish.ret = now(), math.MaxInt64
+	c.unasked = append(c.unasked, begin, &finish)
+	return c.values.encode(begin.id)
+}
+
+const unaskedClient = 100
+
+func (c *cacheSubject[K, V]) background() []*record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unasked
+}
+
+// parts makes the records of a load whose loader ran.
+func (t *task) parts(r *record, ttl time.Duration, heavy bool) []*record {
+	if t.ttl != 0 {
+		ttl = t.ttl
+	}
+	begin, finish := &t.begin, &t.finish
+	begin.client, begin.kind, begin.key, begin.id = r.client, opBegin, r.key, t.id
+	begin.reload, begin.call, begin.until = r.kind == opRefresh, r.call, r.ret
+	finish.client, finish.kind, finish.key, finish.id = r.client, opFinish, r.key, t.id
+	finish.load, finish.fate, finish.ttl, finish.heavy, finish.ret = begin, t.fate, ttl, heavy, r.ret
+	if t.runs > 1 {
+		finish.odd = "the loader ran twice"
+	}
+	return []*record{begin, finish}
+}
+
+func (c *cacheSubject[K, V]) getOrLoad(s *step, key K) {
+	r, t := &s.record, &s.tasks[0]
+	ctx := context.WithValue(context.Background(), taskKey{}, t)
+	var v V
+	var err error
+	f := func() { v, err = c.front.GetOrLoad(ctx, key, c.load) }
+	if r.kind == opRefresh {
+		f = func() { v, err = c.front.Refresh(ctx, key) }
+	}
+	r.call = now()
+	panicked := panics(f)
+	r.ret = now()
+	var failure *loadError
+	switch {
+	case panicked:
+		failure = &loadError{id: t.id, fate: fatePanic}
+	case errors.As(err, &failure):
+	case errors.Is(err, dualcache.ErrNotFound) && t.runs == 0:
+		s.parts = []*record{} // it joined a load of many keys, which does not say who it is
+		return
+	case err != nil:
+		r.odd = err.Error()
+	}
+	if failure != nil {
+		r.id, r.fate = failure.id, failure.fate
+		if failure.ids != nil {
+			r.id = failure.ids[r.key]
+		}
+	} else {
+		c.found(r, v, err == nil)
+	}
+	switch {
+	case t.runs == 0 && panicked:
+		r.odd = "another's panic"
+	case t.runs > 0 && (r.id != t.id || r.fate != t.fate):
+		r.odd = fmt.Sprintf("it loaded %d and returns %d", t.id, r.id)
+	}
+	if t.runs > 0 && r.odd == "" {
+		s.parts = t.parts(r, c.spec.ttl, c.spec.heavy(t.id))
+	}
+}
+
+// panics reports whether f does, with a loadError.
+func panics(f func()) (did bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			if _, ok := p.(*loadError); !ok {
+				panic(p)
+			}
+			did = true
+		}
+	}()
+	f()
+	return false
+}
+
+// part is the record of one key's part of an operation.
+func (s *step) part(kind kind, key int) *record {
+	return &record{client: s.client, kind: kind, key: key, call: s.call, ret: s.ret}
+}
+
+func (c *cacheSubject[K, V]) keysOf(s *step) (keys []K) {
+	for _, key := range s.keys {
+		keys = append(keys, c.keys[key])
+	}
+	return keys
+}
+
+func (c *cacheSubject[K, V]) getMany(s *step) {
+	keys := c.keysOf(s)
+	values, found := make([]V, len(keys)), make([]bool, len(keys))
+	s.call = now()
+	hits := c.front.GetMany(keys, values, found)
+	s.ret = now()
+	for i, key := range s.keys {
+		r := s.part(opGet, key)
+		if c.found(r, values[i], found[i]); found[i] {
+			hits--
+		}
+		s.parts = append(s.parts, r)
+	}
+	if hits != 0 {
+		s.parts[0].odd = "GetMany miscounts"
+	}
+}
+
+func (c *cacheSubject[K, V]) setMany(s *step) {
+	keys := c.keysOf(s)
+	var values []V
+	for _, t := range s.tasks {
+		values = append(values, c.values.encode(t.id))
+	}
+	s.call = now()
+	c.front.SetMany(keys, values)
+	s.ret = now()
+	for i, key := range s.keys {
+		r := s.part(opSet, key)
+		r.id, r.ttl, r.heavy = s.tasks[i].id, c.spec.ttl, c.spec.heavy(s.tasks[i].id)
+		s.parts = append(s.parts, r)
+	}
+}
+
+func (c *cacheSubject[K, V]) getOrLoadMany(s *step) {
+	keys := c.keysOf(s)
+	shared := &s.tasks[0] // how the loader ends
+	var values map[K]V
+	var err error
+	f := func() {
+		values, err = c.front.GetOrLoadMany(context.Background(), keys, func(_ context.Context, missing []K) (map[K]V, error) {
+			loaded := map[K]V{}
+			var led []*task
+			for _, key := range missing {
+				t := &s.tasks[slices.Index(keys, key)]
+				t.runs++
+				led = append(led, t)
+				if t.fate != fateAbsent {
+					loaded[key] = c.values.encode(t.id)
+				}
+				t.begin.ret = now()
+			}
+			failure := &loadError{fate: shared.fate, ids: map[int]uint64{}}
+			for i, t := range s.tasks {
+				failure.ids[s.keys[i]] = t.id
+			}
+			linger(shared.pause)
+			end := now()
+			for _, t := range led {
+				t.finish.call = end
+				if shared.fate != fateValue {
+					t.fate = shared.fate
+				}
+			}
+			switch shared.fate {
+			case fateAbsent, fateError:
+				return nil, failure
+			case fatePanic:
+				panic(failure)
+			}
+			return loaded, nil
+		})
+	}
+	s.parts = []*record{}
+	s.call = now()
+	panics(f)
+	s.ret = now()
+	var failure *loadError
+	if err != nil && !errors.As(err, &failure) {
+		s.parts = append(s.parts, &record{client: s.client, kind: s.kind, odd: err.Error()})
+	}
+	for i, key := range s.keys {
+		t := &s.tasks[i]
+		r := s.part(opGetOrLoad, key)
+		v, ok := values[keys[i]]
+		if ok {
+			c.found(r, v, true)
+		}
+		switch {
+		case t.runs > 0 && ok && r.id != t.id:
+			r.odd = fmt.Sprintf("it loaded %d and returns %d", t.id, r.id)
+			s.parts = append(s.parts, r)
+		case t.runs > 0:
+			s.parts = append(s.parts, t.parts(r, c.spec.ttl, c.spec.heavy(t.id))...)
+		case ok:
+			s.parts = append(s.parts, r)
+		default: // it joined a load that failed, and does not say which, or another key's panicked
+			r.kind = opTouch
+			s.parts = append(s.parts, r)
+		}
+	}
+}
+
+// deleteFunc deletes the recorded keys that are even, or odd.
+func (c *cacheSubject[K, V]) deleteFunc(s *step) {
+	s.parts = make([]*record, 0, 4*len(c.index))
+	seen := make([]int, len(c.index))
+	var last *record // the removal that is under way
+	wanted := 0
+	s.call = now()
+	n := c.front.DeleteFunc(func(key K, value V) bool {
+		at := now()
+		if last != nil {
+			last.ret, last = at, nil
+		}
+		i, ok := c.index[key]
+		if !ok {
+			return false
+		}
+		r := &record{client: s.client, kind: opPeek, key: i, call: s.call, ret: at}
+		c.found(r, value, true)
+		s.parts = append(s.parts, r)
+		seen[i]++
+		linger(s.from)
+		if i%2 != s.from>>2%2 {
+			return false
+		}
+		last = &record{client: s.client, kind: opDeleteIf, key: i, id: r.id, call: at}
+		s.parts = append(s.parts, last)
+		wanted++
+		return true
+	})
+	s.ret = now()
+	if last != nil {
+		last.ret = s.ret
+	}
+	for _, r := range s.parts {
+		r.sure = r.kind == opDeleteIf && n == wanted
+	}
+	s.unseen(seen)
+	if n > wanted {
+		s.parts[0].odd = "DeleteFunc says that it deleted more than it was told to"
+	}
+}
+
+func (c *cacheSubject[K, V]) all(s *step) {
+	s.parts = make([]*record, 0, 2*len(c.index))
+	seen := make([]int, len(c.index))
+	s.call = now()
+	for key, value := range c.front.All() {
+		at := now()
+		i, ok := c.index[key]
+		if !ok {
+			continue
+		}
+		r := &record{client: s.client, kind: opPeek, key: i, call: s.call, ret: at}
+		c.found(r, value, true)
+		s.parts = append(s.parts, r)
+		seen[i]++
+		linger(s.from)
+	}
+	s.ret = now()
+	s.unseen(seen)
+}
+
+// unseen adds what an iteration says of the keys that it has not shown.
+func (s *step) unseen(seen []int) {
+	for key, n := range seen {
+		if n == 1 {
+			continue
+		}
+		r := s.part(opPeek, key)
+		if n > 1 {
+			r.odd = seenTwice
+		}
+		s.parts = append(s.parts, r)
+	}
+}
+
+const seenTwice = "an iteration shows it twice"
 
 func (c *cacheSubject[K, V]) fill(from, n int) {
 	if c.fillers == 0 {
@@ -288,11 +893,20 @@ func (c *cacheSubject[K, V]) tick() {
 
 func (c *cacheSubject[K, V]) look() {
 	c.cache.Len()
+	c.cache.Weight()
 	c.cache.Stats()
 	c.cache.Sync()
 }
 
-func (c *cacheSubject[K, V]) stats() (int, dualcache.Stats) { return c.cache.Len(), c.cache.Stats() }
+func (c *cacheSubject[K, V]) resize(to int) {
+	if err := c.cache.SetCapacity(to); err != nil {
+		panic(err)
+	}
+}
+
+func (c *cacheSubject[K, V]) rest() rest {
+	return rest{c.cache.Len(), c.cache.Weight(), c.spec.maxWeight(), c.cache.Stats()}
+}
 
 func (c *cacheSubject[K, V]) close() {
 	c.cache.Close()
