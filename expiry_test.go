@@ -1,7 +1,9 @@
 package dualcache
 
 import (
+	"context"
 	"math"
+	"math/bits"
 	"runtime"
 	"testing"
 	"time"
@@ -101,4 +103,107 @@ func TestUnreachableCacheIsCollected(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Error("an unreachable cache is not collected")
+}
+
+// Guards G11 and Config.Clock: the clock may jump, however far, and what has expired is
+// absent at once, for every operation. Fails if now does not saturate.
+func TestClockJumps(t *testing.T) {
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	now := begin
+	c := Must(Config[int, int]{Capacity: 100, TTL: time.Hour, Clock: func() time.Time { return now }})
+	defer c.Close()
+	for _, jump := range []time.Duration{time.Hour, 24 * time.Hour, 100 * 365 * 24 * time.Hour, math.MaxInt64} {
+		c.Set(1, 1)
+		if e, ok := c.GetEntry(1); !ok || jump != math.MaxInt64 && !e.ExpiresAt.Equal(now.Add(time.Hour)) {
+			t.Errorf("GetEntry = %+v, %v at %v", e, ok, now)
+		}
+		now = now.Add(jump)
+		values, found := make([]int, 1), make([]bool, 1)
+		_, got := c.Get(1)
+		_, entry := c.GetEntry(1)
+		if got || entry || c.Contains(1) || c.GetMany([]int{1}, values, found) != 0 || c.Delete(1) {
+			t.Errorf("there is a value %v later", jump)
+		}
+	}
+}
+
+// Guards G11: Config.Expiry decides for every operation that sets, and may say never,
+// the longest time, or that the value is not kept.
+func TestExpiryFunction(t *testing.T) {
+	now := time.Now()
+	c := Must(Config[int, int64]{
+		Capacity: 100, TTL: time.Second, Clock: func() time.Time { return now },
+		Expiry: func(_ int, value int64) time.Duration { return time.Duration(value) },
+	})
+	defer c.Close()
+	sets := map[string]func(value int64){
+		"Set":      func(value int64) { c.Set(1, value) },
+		"GetOrSet": func(value int64) { c.Delete(1); c.GetOrSet(1, value) },
+		"Compute":  func(value int64) { c.Compute(1, func(int64, bool) (int64, Op) { return value, OpSet }) },
+		"GetOrLoad": func(value int64) {
+			c.Delete(1)
+			c.GetOrLoad(ctx0, 1, func(context.Context, int) (int64, error) { return value, nil })
+		},
+	}
+	for name, set := range sets {
+		for _, value := range []int64{0, 1, int64(time.Hour), math.MaxInt64, -1, math.MinInt64} {
+			c.SetWithTTL(1, 5, time.Minute)
+			set(value)
+			if c.Contains(1) != (value >= 0) {
+				t.Errorf("%s: an Expiry of %d: there is %v", name, value, c.Contains(1))
+			}
+			now = now.Add(time.Hour)
+			if want := value == 0 || value == math.MaxInt64; c.Contains(1) != want {
+				t.Errorf("%s: an Expiry of %d: there is %v after an hour, want %v", name, value, !want, want)
+			}
+		}
+	}
+}
+
+// Guards expiry.go: the sweep looks through a chunk only if an entry in it becomes due
+// or expires: counted for a million entries of mixed deadlines. Fails if sweep looks
+// through all chunks, or if sweepChunk leaves the event behind.
+func TestSweepLooksThroughNoChunkInVain(t *testing.T) {
+	entries := 1_000_000
+	if debug || testing.Short() {
+		entries = 100_000
+	}
+	c := headless(t, Config[int, int]{Capacity: entries})
+	c.eager = false
+	for i := range entries {
+		c.SetWithTTL(i, i, time.Duration(1+i%100)*time.Minute)
+	}
+	c.moveSome(c.table.Load(), int(c.homes))
+	tb := c.table.Load()
+	due := func(chunk int) (n int) {
+		for b := chunk * 64; b < min(chunk*64+64, int(tb.homes)); b++ {
+			n += bits.OnesCount64(tb.at(uint64(b)).head.Load() >> dueShift)
+		}
+		return n
+	}
+	scans, dealt := 0, 0
+	for at := c.now(); c.Len() > 0 && at < int64(3*time.Hour); at += int64(7 * time.Second) {
+		var waking []int
+		before := c.Len()
+		marked := 0
+		for i := range tb.events {
+			if event := tb.events[i].Load(); event != 0 && event <= at {
+				waking = append(waking, i)
+				marked -= due(i)
+			}
+		}
+		c.sweep(at)
+		for _, i := range waking {
+			marked += due(i)
+		}
+		gone := before - c.Len()
+		if len(waking) > 2*gone+marked {
+			t.Fatalf("%d chunks were looked through for %d entries that have gone and %d that are due", len(waking), gone, marked)
+		}
+		scans += len(waking)
+		dealt += gone
+	}
+	if c.Len() != 0 || scans > 2*entries {
+		t.Errorf("%d entries are left; %d chunks were looked through, for %d entries", c.Len(), scans, dealt)
+	}
 }
