@@ -179,10 +179,25 @@ func newTable[K comparable, V any](homes uint64, number uint32, outgrown bool, c
 // is one line of memory.
 type aside struct {
 	position [bucketPlaces]atomic.Uint32
-	fills    atomic.Uint32 // entries ever put into the bucket: two of one place differ
-	_        uint32
-	ghosts   ghosts // of a table of full size
+	fills    atomic.Uint32 // entries ever put into the bucket
+	recent   atomic.Uint32 // by place, in 5 bits: the number, of these, of its last one
+	ghosts   ghosts        // of a table of full size
 }
+
+// count notes that an entry is put into a place. The bucket is locked.
+func (a *aside) count(i int) {
+	n := a.fills.Load() + 1
+	publish32(&a.recent, a.recent.Load()&^(recentMask<<(recentBits*i))|n&recentMask<<(recentBits*i))
+	publish32(&a.fills, n)
+}
+
+// last is the number of the last entry of a place, in its lowest bits.
+func (a *aside) last(i int) uint32 { return a.recent.Load() >> (recentBits * i) & recentMask }
+
+const (
+	recentBits = 5
+	recentMask = 1<<recentBits - 1
+)
 
 // columns are what the configuration asks for beside the deadlines.
 type columns struct {

@@ -139,7 +139,7 @@ func auditTable[K comparable, V any](t testing.TB, c *Cache[K, V], tb *table, it
 func auditTimes[K comparable, V any](t testing.TB, c *Cache[K, V], s spot, due bool) {
 	t.Helper()
 	d := s.t.deadline(s.index())
-	if d == noDeadline {
+	if d == noDeadline || d == deadlineOver {
 		return
 	}
 	if !due && eventOf(d, 0, true) < c.now()+int64(dueMargin/2) {

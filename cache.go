@@ -218,7 +218,7 @@ func (c *Cache[K, V]) getDue(hash uint64, key K) (value V, ok bool) {
 	now := c.now()
 	w := c.enter()
 	s, how := c.find(w, hash, key, c.idle > 0)
-	if !s.found() || !hasValue(s.t.deadline(s.index()), now) {
+	if !s.found() || !c.alive(s, now) {
 		w.counts.misses.add(1)
 		w.leave()
 		return value, false
@@ -239,6 +239,25 @@ func (c *Cache[K, V]) getDue(hash uint64, key K) (value V, ok bool) {
 		c.reload(hash, key)
 	}
 	return value, true
+}
+
+// alive reports whether an entry, which is protected or locked, has a value. Where reads
+// move deadlines, the first to find that one has come makes that final, so that a read
+// which is late with its move does not bring the entry back (G1).
+func (c *Cache[K, V]) alive(s spot, now int64) bool {
+	at := s.t.deadlines.at(s.index())
+	if at == nil {
+		return true
+	}
+	for {
+		d := at.Load()
+		if hasValue(d, now) {
+			return true
+		}
+		if c.idle == 0 || d <= deadlineOver || at.CompareAndSwap(d, deadlineOver) {
+			return false
+		}
+	}
 }
 
 // postpone moves the deadline of an entry that is read. The section is one that may
@@ -386,19 +405,22 @@ func (c *Cache[K, V]) compareAndSwap(n *place[K, V], was *identity[V], value V) 
 
 // An identity tells the value that was read from every other that its key has had
 // since. A word is told by itself: who stores it again makes no difference. Other
-// values do not change in their place, so the place and the number of entries that
-// its bucket has had tell one from the next.
+// values do not change in their place, so the place and the number of the entry that
+// was put there last tell one from the next. The number is kept in few bits only: it
+// proves nothing if it could be that of an entry which came since; then the
+// value is taken for another one.
 type identity[V any] struct {
 	value V
 	word  uint64
 	at    spot
-	fills uint32
+	last  uint32 // of its place
+	fills uint32 // of its bucket
 }
 
 // identify takes the value and the identity of a protected entry.
 func (c *Cache[K, V]) identify(s spot) (id identity[V]) {
 	n := placeAt[K, V](s)
-	id.at, id.fills = s, s.t.aside[s.b].fills.Load()
+	id.at, id.fills, id.last = s, s.t.aside[s.b].fills.Load(), s.t.aside[s.b].last(s.i)
 	if c.valueKind == valueWord {
 		id.word = loadWord(n)
 		if unsafe.Sizeof(id.value) == 8 {
@@ -428,7 +450,10 @@ func (c *Cache[K, V]) same(s spot, id *identity[V]) bool {
 	case c.valueKind == valuePointer && unsafe.Sizeof(id.value) == unsafe.Sizeof(uintptr(0)):
 		return atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&placeAt[K, V](s).value))) == *(*unsafe.Pointer)(unsafe.Pointer(&id.value))
 	}
-	return s == id.at && s.t.aside[s.b].fills.Load() == id.fills
+	a := &s.t.aside[s.b]
+	since := a.fills.Load() - id.fills
+	return s == id.at && a.last(s.i) == id.last &&
+		since <= recentMask && (id.last-id.fills-1)&recentMask >= since
 }
 
 // Set gives key a value, for as long as Config.TTL says. The value is visible

@@ -90,7 +90,7 @@ func (c *Cache[K, V]) lookPinned(hash uint64, key K, now int64, access bool) (id
 	w := c.enter()
 	defer w.leave()
 	s, _ := c.find(w, hash, key, access && c.idle > 0)
-	if !s.found() || !hasValue(s.t.deadline(s.index()), now) {
+	if !s.found() || !c.alive(s, now) {
 		return id, false, false
 	}
 	id = c.identify(s)
@@ -162,7 +162,7 @@ type Entry[K comparable, V any] struct {
 func (c *Cache[K, V]) GetEntry(key K) (e Entry[K, V], ok bool) {
 	hash, now := c.hash(key), c.nowIfTimed()
 	c.underLock(hash, key, func(s spot, resident bool) {
-		if resident && hasValue(s.t.deadline(s.index()), now) {
+		if resident && c.alive(s, now) {
 			e, ok = c.entryAt(s), true
 		}
 	})
@@ -273,11 +273,13 @@ func (c *Cache[K, V]) SetMany(keys []K, values []V) {
 
 // DeleteFunc removes the entries for which f returns true, and returns how many. f
 // is called, under no lock, with every entry that is there throughout; and again, as in
-// Compute, if the entry may have changed before it could be removed.
+// Compute, if the entry may have changed before it could be removed. (An f that changes
+// the entry itself whenever it is called gets its way after a few calls: the entry
+// stays.)
 func (c *Cache[K, V]) DeleteFunc(f func(key K, value V) bool) (deleted int) {
 	c.eachHome(true, func(e *visited[K, V]) bool {
 		was, found := e.id, true
-		for found && f(e.Key, was.value) {
+		for tries := 0; found && tries < askedAgain && f(e.Key, was.value); tries++ {
 			r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed(), was: was, only: ifSame}
 			if c.remove(e.hash, e.Key, &r) {
 				deleted++
@@ -291,3 +293,5 @@ func (c *Cache[K, V]) DeleteFunc(f func(key K, value V) bool) (deleted int) {
 	})
 	return deleted
 }
+
+const askedAgain = 8

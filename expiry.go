@@ -52,6 +52,7 @@ import (
 
 const (
 	noDeadline    = int64(0)
+	deadlineOver  = int64(1) // it has come, and moves no more; see alive
 	farFuture     = int64(math.MaxInt64)
 	dueMargin     = 4 * time.Second
 	sweepInterval = 250 * time.Millisecond

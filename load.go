@@ -70,11 +70,21 @@ type loading[K comparable, V any] struct {
 //	hash,     who takes it, before              all
 //	reload
 //	void      under the lock of the key's       under that lock
-//	          home, and by Clear
+//	          home, when the load has stored
+//	          or the key is set or deleted;
+//	          and by Clear
 type ticket struct {
 	hash   uint64
 	reload bool // it may replace a value
 	void   atomic.Bool
+}
+
+// used makes void the ticket of a load that stores: who comes later finds what it has
+// stored, or what has become of that, and does not join it.
+func (t *ticket) used() {
+	if t != nil {
+		t.void.Store(true)
+	}
 }
 
 // A ticketList is a list of tickets. Its fields do not change.
@@ -196,7 +206,7 @@ func (c *Cache[K, V]) begin(t *ticket, key K) (there finding[V]) {
 	c.underLock(t.hash, key, func(s spot, resident bool) {
 		if resident && !t.reload {
 			d := s.t.deadline(s.index())
-			there.found, there.absent = hasValue(d, now), d < 0 && !expired(d, now)
+			there.found, there.absent = c.alive(s, now), d < 0 && !expired(d, now)
 			if there.found {
 				there.value = c.loadValue(placeAt[K, V](s))
 			}

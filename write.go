@@ -338,20 +338,20 @@ func (u *change[K, V]) settle() { u.reserved += u.replaced - int64(u.weight) }
 func (c *Cache[K, V]) mayChange(w *worker, u *change[K, V], old spot, resident bool) outcome {
 	switch u.only {
 	case ifAbsent:
-		if resident && hasValue(old.t.deadline(old.index()), u.now) {
+		if resident && c.alive(old, u.now) {
 			u.found = c.loadValue(placeAt[K, V](old))
 			c.noteAccess(old.word())
 			return outcomeUnmet
 		}
 	case ifSame:
-		if !resident || !hasValue(old.t.deadline(old.index()), u.now) || !c.same(old, &u.was) {
+		if !resident || !c.alive(old, u.now) || !c.same(old, &u.was) {
 			return outcomeUnmet
 		}
 		if u.deadline != noDeadline && c.lockless.Load() && old.word().Load()&policyDeadline == 0 {
 			return outcomeNeedsSettle
 		}
 	case ifIntact:
-		if u.load.void.Load() || !u.load.reload && resident && hasValue(old.t.deadline(old.index()), u.now) {
+		if u.load.void.Load() || !u.load.reload && resident && c.alive(old, u.now) {
 			return outcomeUnmet
 		}
 	}
@@ -498,8 +498,7 @@ func (c *Cache[K, V]) fill(s spot, home *hold, u *change[K, V], word uint32) {
 	if t.hashes != nil {
 		t.hashes[i] = u.hash
 	}
-	fills := &t.aside[s.b].fills
-	publish32(fills, fills.Load()+1)
+	t.aside[s.b].count(s.i)
 	publish32(s.position(), atDistance(t.distance(home.n, s.b)))
 	publish32(s.word(), word)
 }
@@ -534,6 +533,7 @@ func (h *hold) tag(i int, hash uint64, due bool) {
 // insert puts a filled place into the index, and unlocks. The worker has a permit
 // for it.
 func (c *Cache[K, V]) insert(w *worker, home, at *hold, s spot, u *change[K, V]) {
+	u.load.used()
 	c.show(home, at, s, u)
 	w.permits--
 	w.counts.added.add(1)
@@ -566,6 +566,7 @@ func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, u *change[
 			return false
 		}
 	}
+	u.load.used()
 	listed := false
 	if c.weigher != nil && u.weight == 0 {
 		c.policy.forget(w, old)
@@ -690,6 +691,7 @@ func (c *Cache[K, V]) updateInPlace(home *hold, s spot, u *change[K, V]) outcome
 			return outcomeLocked
 		}
 	}
+	u.load.used()
 	old, ok := c.exchange(s, u)
 	if !ok {
 		if at != home {
@@ -896,9 +898,9 @@ func (c *Cache[K, V]) tryRemove(hash uint64, key K, r *leaving[K, V]) (found, ag
 func (c *Cache[K, V]) mayRemove(s spot, resident bool, r *leaving[K, V]) bool {
 	switch r.only {
 	case ifAbsent:
-		return !resident || !hasValue(s.t.deadline(s.index()), r.now)
+		return !resident || !c.alive(s, r.now)
 	case ifSame:
-		return resident && hasValue(s.t.deadline(s.index()), r.now) && c.same(s, &r.was)
+		return resident && c.alive(s, r.now) && c.same(s, &r.was)
 	case ifIntact:
 		return !r.load.void.Load()
 	}
@@ -929,21 +931,31 @@ func (c *Cache[K, V]) clearTable(t *table) {
 		now = c.now()
 	}
 	for b := uint64(0); b < t.homes; b++ {
-		for live(t.at(b).head.Load()) != 0 {
-			n := 0
-			for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
-				r := leaving[K, V]{cause: CauseCleared, expected: anyPosition, now: now}
-				if c.takeAway(spot{t, b, position(m)}, &r) {
-					n++
-				}
-			}
-			c.permits.Add(int64(n))
-			if c.listener != nil {
-				c.listener.pause()
-			}
-			if n == 0 {
-				runtime.Gosched()
+		n := 0
+		for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
+			if c.clearPlace(spot{t, b, position(m)}, now) {
+				n++
 			}
 		}
+		if n == 0 {
+			continue
+		}
+		c.permits.Add(int64(n))
+		if c.listener != nil {
+			c.listener.pause()
+		}
 	}
+}
+
+// clearPlace takes an entry out. It reports false if it has gone by itself. What comes
+// to its bucket meanwhile may stay.
+func (c *Cache[K, V]) clearPlace(s spot, now int64) bool {
+	for hasTag(s.bucket().head.Load(), s.i) {
+		r := leaving[K, V]{cause: CauseCleared, expected: anyPosition, now: now}
+		if c.takeAway(s, &r) {
+			return true
+		}
+		runtime.Gosched() // its bucket is locked
+	}
+	return false
 }
