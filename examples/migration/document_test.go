@@ -9,7 +9,8 @@ import (
 )
 
 // Everything that docs/migration.md and README.md show as Go code is in a file that is
-// compiled and run: whole blocks, and in tables the code of the first two cells.
+// compiled and run: whole blocks, and in tables all calls, and the code of the first
+// two cells if both have some.
 func TestDocuments(t *testing.T) {
 	for document, sources := range map[string][]string{
 		"../../docs/migration.md": {"*_test.go"},
@@ -46,9 +47,9 @@ func TestDocuments(t *testing.T) {
 }
 
 var (
-	blockOfGo  = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
-	rowOfCalls = regexp.MustCompile("(?m)^\\|[^|]*`[^|]*\\|[^|]*`[^|]*\\|.*\\|$")
-	codeSpan   = regexp.MustCompile("`([^`]*)`")
+	blockOfGo = regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
+	row       = regexp.MustCompile(`(?m)^\|.*\|$`)
+	codeSpan  = regexp.MustCompile("`([^`]*)`")
 )
 
 // snippets are the pieces of Go code of a document.
@@ -58,10 +59,14 @@ func snippets(text string) (pieces []string) {
 			pieces = append(pieces, m[1])
 		}
 	}
-	for _, row := range rowOfCalls.FindAllString(text, -1) {
-		for _, cell := range strings.Split(row, "|")[1:3] {
+	for _, row := range row.FindAllString(text, -1) {
+		cells := strings.Split(row, "|")[1:]
+		both := len(cells) > 1 && codeSpan.MatchString(cells[0]) && codeSpan.MatchString(cells[1])
+		for i, cell := range cells {
 			for _, m := range codeSpan.FindAllStringSubmatch(cell, -1) {
-				pieces = append(pieces, m[1])
+				if both && i < 2 || strings.HasPrefix(m[1], "cache.") {
+					pieces = append(pieces, m[1])
+				}
 			}
 		}
 	}

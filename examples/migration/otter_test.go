@@ -5,7 +5,9 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/dualcache-ff/dualcache"
@@ -146,6 +148,38 @@ func TestOtterLoading(t *testing.T) {
 	if _, err := cache.GetOrLoad(ctx, "none", absent); !errors.Is(err, dualcache.ErrNotFound) {
 		t.Error(err)
 	}
+}
+
+// A Set during a load: it stays, and who had been waiting gets what was loaded.
+func TestOtterSetDuringLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, key := context.Background(), "abc"
+		load := func(context.Context, string) (int, error) {
+			time.Sleep(time.Second)
+			return 1, nil
+		}
+		old := otter.Must(&otter.Options[string, int]{MaximumSize: 100})
+		cache := dualcache.Must(dualcache.Config[string, int]{Capacity: 100})
+		defer cache.Close()
+		var group sync.WaitGroup
+		for range 2 {
+			group.Go(func() {
+				if got, err := old.Get(ctx, key, otter.LoaderFunc[string, int](load)); got != 2 || err != nil {
+					t.Error("otter:", got, err)
+				}
+			})
+			group.Go(func() {
+				if got, err := cache.GetOrLoad(ctx, key, load); got != 1 || err != nil {
+					t.Error("dualcache:", got, err)
+				}
+			})
+		}
+		synctest.Wait()
+		old.Set(key, 2)
+		cache.Set(key, 2)
+		group.Wait()
+		same(t, "Get after the load")(old.GetIfPresent(key))(cache.Get(key))
+	})
 }
 
 func TestOtterWeight(t *testing.T) {
