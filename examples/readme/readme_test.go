@@ -33,6 +33,9 @@ func TestLoading(t *testing.T) {
 	if err != nil || user.Name != "Ada" {
 		t.Error(user, err)
 	}
+	if expvar.Get("users") != nil {
+		return // with -count; a name can be published once
+	}
 	expvar.Publish("users", expvar.Func(func() any { return cache.Stats() }))
 	if got := expvar.Get("users").String(); !strings.Contains(got, `"Loads":1`) {
 		t.Error(got)
