@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/dualcache-ff/dualcache/benchmarks/internal/peers"
 )
 
 // writeTrace makes a trace of 20 keys, asked for in turn.
@@ -100,7 +102,11 @@ func TestShareVisitsAllOnce(t *testing.T) {
 	for i := range ids {
 		ids[i] = uint32(i)
 	}
-	c := newGolangLRU(len(ids))
+	selected, err := peers.Select("golang-lru")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := selected[0].Ints(len(ids))
 	if got := share(c, ids, 7); got != 0 {
 		t.Errorf("%d hits on new keys", got)
 	}

@@ -34,14 +34,28 @@ const (
 	Churn
 )
 
+// A Pattern is the order in which keys are asked for.
+type Pattern int
+
+// Zipf draws keys by popularity. OneKey asks for the same key always. Scan is,
+// at random, one half Zipf on a hot set of half the capacity, and one half a
+// walk through all other keys, one after another.
+const (
+	Zipf Pattern = iota
+	OneKey
+	Scan
+)
+
 // A Workload describes one measurement.
 type Workload struct {
-	Name     string
-	Op       Op
-	Key      string // "uint64" or "string".
+	Name string
+	Op   Op
+	peers.Shape
+	Pattern  Pattern
 	Capacity int
 	Universe int // The number of distinct keys.
 	Reads    int // For Mixed, the reads in a hundred operations.
+	Draws    int // The length of the stream, a power of two, or 0 for a good one.
 }
 
 // Gets returns the workloads that read resident keys.
@@ -71,7 +85,7 @@ func Mixes() []Workload {
 // Churns returns the cache-aside workload.
 func Churns() []Workload {
 	return []Workload{{
-		Name: "churn", Op: Churn, Key: "uint64",
+		Name: "churn", Op: Churn, Shape: ints,
 		Capacity: 100_000, Universe: 1_000_000,
 	}}
 }
@@ -88,9 +102,12 @@ func All() []Workload {
 	return append(list, Churns()...)
 }
 
+// ints is the shape of most workloads.
+var ints = peers.Shape{Key: "uint64", Value: 8}
+
 func resident(name string, op Op, key string, capacity int) Workload {
 	return Workload{
-		Name: fmt.Sprintf("%s/%s/%s", name, key, Short(capacity)), Op: op, Key: key,
+		Name: fmt.Sprintf("%s/%s/%s", name, key, Short(capacity)), Op: op, Shape: peers.Shape{Key: key, Value: 8},
 		Capacity: capacity, Universe: capacity,
 	}
 }
@@ -98,7 +115,7 @@ func resident(name string, op Op, key string, capacity int) Workload {
 func mixed(name string, reads int) Workload {
 	const capacity = 131_072
 	return Workload{
-		Name: fmt.Sprintf("%s/%d", name, reads), Op: Mixed, Key: "uint64",
+		Name: fmt.Sprintf("%s/%d", name, reads), Op: Mixed, Shape: ints,
 		Capacity: capacity, Universe: 8 * capacity, Reads: reads,
 	}
 }
@@ -123,7 +140,11 @@ type Load struct {
 
 // Load makes the key stream.
 func (w Workload) Load() *Load {
-	l := &Load{Workload: w, ids: keys.Zipf(w.Universe, streamLength(w.Universe))}
+	draws := w.Draws
+	if draws == 0 {
+		draws = streamLength(w.Universe)
+	}
+	l := &Load{Workload: w, ids: w.stream(draws)}
 	if w.Op == Mixed {
 		keys.MarkWrites(l.ids, w.Reads)
 	}
@@ -131,6 +152,17 @@ func (w Workload) Load() *Load {
 		l.names = keys.Strings(w.Universe)
 	}
 	return l
+}
+
+// stream returns the numbers of the keys to ask for.
+func (w Workload) stream(draws int) []uint32 {
+	switch w.Pattern {
+	case OneKey:
+		return make([]uint32, draws)
+	case Scan:
+		return keys.Scan(w.Capacity/2, w.Universe, draws)
+	}
+	return keys.Zipf(w.Universe, draws)
 }
 
 // streamLength returns how many keys to draw: enough that few of the rarer
@@ -144,6 +176,18 @@ func streamLength(universe int) int {
 
 // Resident reports whether all keys of the workload have room in the cache.
 func (w Workload) Resident() bool { return w.Universe <= w.Capacity }
+
+// Excludes returns why an implementation has no part in the workload, or
+// nothing if it has.
+func (w Workload) Excludes(p peers.Peer) string {
+	switch {
+	case p.Floor && !w.Resident():
+		return "it never evicts"
+	case !p.Takes(w.Shape):
+		return fmt.Sprintf("it does not take %s keys with values of %d bytes", w.Key, w.Value)
+	}
+	return ""
+}
 
 // Build makes a cache of the given implementation and warms it. The pass that
 // stores what it misses comes second, for caches that make room a little early
@@ -166,10 +210,7 @@ func (l *Load) Held(c peers.Cache) int {
 }
 
 func (l *Load) empty(peer peers.Peer) peers.Cache {
-	if l.Key == "string" {
-		return peer.Strings(l.Capacity, l.names)
-	}
-	return peer.Ints(l.Capacity)
+	return peer.New(l.Capacity, l.Shape, l.names)
 }
 
 // Fill stores the numbers below n, in an order unrelated to popularity.
