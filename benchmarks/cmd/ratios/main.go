@@ -85,7 +85,7 @@ func parse(args []string) (*options, error) {
 	set := flag.NewFlagSet("ratios", flag.ExitOnError)
 	work := set.String("work", ".", "measure workloads whose names match this `regexp`")
 	impl := set.String("impl", "dualcache,otter,map",
-		"compare the first of this `list` with the others; known: "+peers.Names())
+		"compare the first of this `list` with the others; known: "+peers.List())
 	procs := set.String("p", "1,2", "values of GOMAXPROCS, a comma-separated `list`")
 	set.IntVar(&o.rounds, "rounds", 41, "slices per implementation, or collections in gc")
 	set.IntVar(&o.builds, "builds", 1, "times to build the caches anew, with -rounds each")

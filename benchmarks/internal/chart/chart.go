@@ -71,7 +71,7 @@ type Bar struct {
 const (
 	width       = 20 * vg.Centimeter
 	panelHeight = 7 * vg.Centimeter
-	wideHeight  = 10 * vg.Centimeter // Of a panel alone in its row.
+	wideHeight  = 10 * vg.Centimeter // Of a panel with the whole width.
 	barHeight   = 0.42 * vg.Centimeter
 	titleHeight = 0.9 * vg.Centimeter
 	legendWidth = 2.9 * vg.Centimeter
@@ -113,7 +113,7 @@ func withFallbacks(svg []byte) []byte {
 func (f Figure) height() vg.Length {
 	h := titleHeight
 	for _, row := range f.rows() {
-		h += rowHeight(row) + gap
+		h += f.rowHeight(row) + gap
 	}
 	return h
 }
@@ -128,12 +128,13 @@ func (f Figure) rows() [][]Panel {
 	return rows
 }
 
-func rowHeight(row []Panel) vg.Length {
+// rowHeight is larger for a panel that has the whole width.
+func (f Figure) rowHeight(row []Panel) vg.Length {
 	most := 0
 	for _, p := range row {
 		switch {
 		case len(p.Bars) > 0:
-		case len(row) == 1:
+		case f.Columns <= 1:
 			return wideHeight
 		default:
 			return panelHeight
@@ -156,7 +157,7 @@ func (f Figure) draw(c draw.Canvas) error {
 	columns := vg.Length(max(f.Columns, 1))
 	top := c.Max.Y - titleHeight
 	for _, row := range f.rows() {
-		height := rowHeight(row)
+		height := f.rowHeight(row)
 		plots := make([]*plot.Plot, len(row))
 		for i, p := range row {
 			var err error

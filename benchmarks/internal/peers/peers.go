@@ -139,14 +139,17 @@ func Select(list string) ([]Peer, error) {
 	return selected, nil
 }
 
-// Names lists the names of all implementations.
-func Names() string {
+// Names returns the names of all implementations.
+func Names() []string {
 	names := make([]string, len(All))
 	for i, peer := range All {
 		names[i] = peer.Name
 	}
-	return strings.Join(names, ", ")
+	return names
 }
+
+// List is Names in one line.
+func List() string { return strings.Join(Names(), ", ") }
 
 // find returns the implementation of the given name; "map" is short for the
 // first of the maps.
@@ -159,7 +162,7 @@ func find(name string) (Peer, error) {
 			return peer, nil
 		}
 	}
-	return Peer{}, fmt.Errorf("unknown implementation %q; there are %s", name, Names())
+	return Peer{}, fmt.Errorf("unknown implementation %q; there are %s", name, List())
 }
 
 // must returns c and panics on err: the configurations are constants, and a

@@ -43,7 +43,7 @@ func (l *Load) countSteps(n int, steps func(worker int) step) peers.Tally {
 	return parallel(func(worker, workers int) peers.Tally {
 		var tally peers.Tally
 		do := steps(worker)
-		for at := l.start(worker, workers, 0); ; at += Batch {
+		for at := l.Start(worker, workers, 0); ; at += Batch {
 			left := n - int(next.Add(Batch)-Batch)
 			if left <= 0 {
 				return tally
@@ -79,7 +79,7 @@ func (l *Load) sliceSteps(d time.Duration, offset int, steps func(worker int) st
 	speeds := make([]float64, runtime.GOMAXPROCS(0))
 	tally := parallel(func(worker, workers int) peers.Tally {
 		do := steps(worker)
-		at := l.start(worker, workers, offset)
+		at := l.Start(worker, workers, offset)
 		lead := l.until(d/8, at, do)
 		timed := l.until(d, at+lead.ops, do)
 		speeds[worker] = float64(timed.ops) / float64(timed.elapsed.Nanoseconds())
@@ -116,7 +116,7 @@ func (l *Load) Crowd(c peers.Cache, d time.Duration, offset, goroutines int) (fl
 		defer group.Done()
 		var tally peers.Tally
 		n := 0
-		for now := leadIn; now != over; now = phase.Load() {
+		for now := phase.Load(); now != over; now = phase.Load() {
 			seen := l.Step(c, l.few(at))
 			if now == timed {
 				n += crowdBatch

@@ -10,6 +10,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dualcache-ff/dualcache/benchmarks/internal/keys"
 	"github.com/dualcache-ff/dualcache/benchmarks/internal/peers"
@@ -46,6 +47,9 @@ const (
 	Scan
 )
 
+// theKey is the number of the key that OneKey asks for.
+const theKey = 1
+
 // A Workload describes one measurement.
 type Workload struct {
 	Name string
@@ -53,9 +57,10 @@ type Workload struct {
 	peers.Shape
 	Pattern  Pattern
 	Capacity int
-	Universe int // The number of distinct keys.
-	Reads    int // For Mixed, the reads in a hundred operations.
-	Draws    int // The length of the stream, a power of two, or 0 for a good one.
+	Universe int  // The number of distinct keys.
+	Reads    int  // For Mixed, the reads in a hundred operations.
+	Draws    int  // The length of the stream, a power of two, or 0 for a good one.
+	Full     bool // Fill the cache before it is warmed, even if not all keys have room.
 }
 
 // Gets returns the workloads that read resident keys.
@@ -158,7 +163,7 @@ func (w Workload) Load() *Load {
 func (w Workload) stream(draws int) []uint32 {
 	switch w.Pattern {
 	case OneKey:
-		return make([]uint32, draws)
+		return slices.Repeat([]uint32{theKey}, draws)
 	case Scan:
 		return keys.Scan(w.Capacity/2, w.Universe, draws)
 	}
@@ -194,8 +199,8 @@ func (w Workload) Excludes(p peers.Peer) string {
 // and would otherwise be left without some key or other of great popularity.
 func (l *Load) Build(peer peers.Peer) peers.Cache {
 	c := l.empty(peer)
-	if l.Resident() {
-		Fill(c, l.Universe)
+	if l.Resident() || l.Full {
+		Fill(c, min(l.Capacity, l.Universe))
 	}
 	l.passAside(c)
 	l.pass(c)
@@ -215,12 +220,14 @@ func (l *Load) empty(peer peers.Peer) peers.Cache {
 
 // Fill stores the numbers below n, in an order unrelated to popularity.
 func Fill(c peers.Cache, n int) {
-	ids := keys.All(n)
-	for len(ids) > 0 {
-		m := min(len(ids), fillBatch)
-		c.Set(ids[:m])
+	ids := make([]uint32, min(n, fillBatch))
+	for first := 0; first < n; first += fillBatch {
+		part := ids[:min(fillBatch, n-first)]
+		for i := range part {
+			part[i] = uint32(first + i)
+		}
+		c.Set(part)
 		c.Settle()
-		ids = ids[m:]
 	}
 }
 
@@ -249,6 +256,12 @@ func (l *Load) Part(at, n int) []uint32 {
 	return l.ids[at:][:n]
 }
 
+// At returns the key at a position of the stream, which repeats itself.
+func (l *Load) At(at int) []uint32 {
+	at &= len(l.ids) - 1
+	return l.ids[at:][:1]
+}
+
 // Step performs the operation on every key of part.
 func (l *Load) Step(c peers.Cache, part []uint32) peers.Tally {
 	switch l.Op {
@@ -263,8 +276,8 @@ func (l *Load) Step(c peers.Cache, part []uint32) peers.Tally {
 	}
 }
 
-// start returns where in the stream one of several workers begins: workers are
+// Start returns where in the stream one of several workers begins: workers are
 // spread evenly, all shifted by the same offset.
-func (l *Load) start(worker, workers, offset int) int {
+func (l *Load) Start(worker, workers, offset int) int {
 	return offset + worker*(len(l.ids)/workers)
 }

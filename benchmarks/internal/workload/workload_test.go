@@ -70,9 +70,40 @@ func TestPartRepeats(t *testing.T) {
 	}
 }
 
+func TestAtIsTheStream(t *testing.T) {
+	l := tiny(Get, "uint64").Load()
+	for _, at := range []int{0, 1, len(l.ids) - 1, len(l.ids) + 5} {
+		if got := l.At(at); len(got) != 1 || &got[0] != &l.ids[at%len(l.ids)] {
+			t.Errorf("the wrong key at %d", at)
+		}
+	}
+}
+
+func TestFillStoresAll(t *testing.T) {
+	const n = fillBatch + 5
+	c := &seenCache{stored: make(map[uint32]int)}
+	Fill(c, n)
+	if len(c.stored) != n || c.stored[0] != 1 || c.stored[n-1] != 1 {
+		t.Errorf("%d keys stored, want %d once each", len(c.stored), n)
+	}
+}
+
+func TestFullCachesEvict(t *testing.T) {
+	w := tiny(Churn, "uint64")
+	w.Universe, w.Draws, w.Full = 100_000, Batch, true
+	l := w.Load()
+	for _, peer := range peers.All[:2] {
+		c := l.Build(peer)
+		if held := l.Held(c); held < w.Capacity*9/10 || held > w.Capacity {
+			t.Errorf("%s begins with %d entries of %d", peer.Name, held, w.Capacity)
+		}
+		c.Close()
+	}
+}
+
 func TestWorkersStartApart(t *testing.T) {
 	l := tiny(Get, "uint64").Load()
-	if a, b := l.Part(l.start(0, 2, 0), 1), l.Part(l.start(1, 2, 0), 1); &a[0] == &b[0] {
+	if a, b := l.Part(l.Start(0, 2, 0), 1), l.Part(l.Start(1, 2, 0), 1); &a[0] == &b[0] {
 		t.Error("two workers start at the same place")
 	}
 }
@@ -127,12 +158,22 @@ func TestCrowdTakesTurns(t *testing.T) {
 	}
 }
 
-// A seenCache remembers where the batches began.
+// A seenCache remembers where batches of reads began, and what was stored.
 type seenCache struct {
 	peers.Cache
-	mu    sync.Mutex
-	first map[*uint32]bool
+	mu     sync.Mutex
+	first  map[*uint32]bool
+	stored map[uint32]int
 }
+
+func (c *seenCache) Set(ids []uint32) peers.Tally {
+	for _, id := range ids {
+		c.stored[id]++
+	}
+	return peers.Tally{}
+}
+
+func (c *seenCache) Settle() {}
 
 func (c *seenCache) Get(ids []uint32) peers.Tally {
 	c.mu.Lock()
