@@ -14,6 +14,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"gonum.org/v1/plot"
@@ -178,7 +179,7 @@ func (f Figure) draw(c draw.Canvas) error {
 	return nil
 }
 
-// lineNames returns who has lines, in order of first appearance.
+// lineNames returns who has lines, in the order of the palette.
 func (f Figure) lineNames() []string {
 	var names []string
 	seen := make(map[string]bool)
@@ -190,6 +191,7 @@ func (f Figure) lineNames() []string {
 			}
 		}
 	}
+	slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
 	return names
 }
 
@@ -326,20 +328,32 @@ type decades struct{}
 func (decades) Ticks(low, high float64) []plot.Tick {
 	var ticks []plot.Tick
 	fine := high/low < 100
-	for decade := 1e-12; decade <= high; decade *= 10 {
+	for exponent := -12; math.Pow10(exponent) <= high; exponent++ {
 		for n := 1.0; n < 10; n++ {
-			at := n * decade
+			at := n * math.Pow10(exponent)
 			if at < low*(1-1e-9) || at > high*(1+1e-9) {
 				continue
 			}
 			tick := plot.Tick{Value: at}
 			if n == 1 || (fine && (n == 2 || n == 5)) {
-				tick.Label = strconv.FormatFloat(at, 'f', -1, 64)
+				tick.Label = short(at)
 			}
 			ticks = append(ticks, tick)
 		}
 	}
 	return ticks
+}
+
+// short writes a number with a letter for thousands and more.
+func short(f float64) string {
+	letter := ""
+	for _, l := range []string{"k", "M", "G", "T"} {
+		if f < 1000 {
+			break
+		}
+		f, letter = f/1000, l
+	}
+	return strconv.FormatFloat(math.Round(f*1e9)/1e9, 'f', -1, 64) + letter
 }
 
 // addBars adds the bars of a panel, the first on top.

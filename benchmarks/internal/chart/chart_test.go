@@ -65,7 +65,7 @@ func TestSaveWritesFilesThatOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := count(picture, palette[Ours].color); n < 1000 {
+	if n := count(picture, styleOf(Ours).color); n < 1000 {
 		t.Errorf("%d pixels of our colour", n)
 	}
 	if _, _, _, alpha := picture.At(0, 0).RGBA(); alpha != 0 {
@@ -110,12 +110,35 @@ func TestRefusedPoints(t *testing.T) {
 	}
 }
 
+func TestDecades(t *testing.T) {
+	labels := func(low, high float64) string {
+		var list []string
+		for _, tick := range (decades{}).Ticks(low, high) {
+			if tick.Label != "" {
+				list = append(list, tick.Label)
+			}
+		}
+		return strings.Join(list, " ")
+	}
+	for _, c := range []struct {
+		low, high float64
+		want      string
+	}{
+		{0.05, 2e6, "0.1 1 10 100 1k 10k 100k 1M"},
+		{3, 60, "5 10 20 50"},
+	} {
+		if got := labels(c.low, c.high); got != c.want {
+			t.Errorf("from %g to %g: %s, want %s", c.low, c.high, got, c.want)
+		}
+	}
+}
+
 func TestContrast(t *testing.T) {
 	pages := map[string]color.NRGBA{"light": {0xff, 0xff, 0xff, 0xff}, "dark": {0x0d, 0x11, 0x17, 0xff}}
-	for name, s := range palette {
+	for _, s := range palette {
 		for page, background := range pages {
 			if got := contrast(s.color, background); got < 3 {
-				t.Errorf("%s has a contrast of %.2f on a %s page", name, got, page)
+				t.Errorf("%s has a contrast of %.2f on a %s page", s.name, got, page)
 			}
 		}
 	}
@@ -145,19 +168,19 @@ func luminance(c color.NRGBA) float64 {
 
 func TestStylesDiffer(t *testing.T) {
 	seen := make(map[string]string)
-	for name, s := range palette {
+	for _, s := range palette {
 		look := fmt.Sprint(s.color, s.dashes)
 		if other, ok := seen[look]; ok {
-			t.Errorf("%s looks like %s", name, other)
+			t.Errorf("%s looks like %s", s.name, other)
 		}
-		seen[look] = name
+		seen[look] = s.name
 	}
 	for _, peer := range peers.All {
-		s, ok := palette[peer.Name]
-		if !ok {
+		s := styleOf(peer.Name)
+		if rank(peer.Name) == len(palette) {
 			t.Errorf("%s has no colour", peer.Name)
 		}
-		if peer.Name != Ours && s.color == palette[Ours].color {
+		if peer.Name != Ours && s.color == styleOf(Ours).color {
 			t.Errorf("%s has our colour", peer.Name)
 		}
 		if peer.Floor != (s.color == ink) {

@@ -73,24 +73,30 @@ func Main(name string, commands ...Command) {
 	child.Serve()
 	log.SetFlags(0)
 	log.SetPrefix(name + ": ")
-	o, err := parse(name, os.Args[1:], commands)
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if err == nil {
-		err = o.run(commands, os.Stdout, os.Stderr)
-	}
-	if err != nil {
+	if err := Run(name, os.Args[1:], os.Stdout, os.Stderr, commands...); err != nil {
 		log.Fatal(err)
 	}
 }
 
+// Run does what the arguments ask for.
+func Run(name string, args []string, stdout, stderr io.Writer, commands ...Command) error {
+	o, err := parse(name, args, stderr, commands)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return o.run(commands, stdout, stderr)
+}
+
 // parse reads the command line.
-func parse(name string, args []string, commands []Command) (*Options, error) {
+func parse(name string, args []string, stderr io.Writer, commands []Command) (*Options, error) {
 	o := new(Options)
 	set := flag.NewFlagSet(name, flag.ContinueOnError)
+	set.SetOutput(stderr)
 	set.BoolVar(&o.Quick, "quick", false, "small loads and short times, to try the command out; the figures mean little")
-	set.BoolVar(&o.list, "list", false, "print the names of the jobs and exit")
+	set.BoolVar(&o.list, "list", false, "print the names of the jobs, and what time they are expected to take, and exit")
 	set.BoolVar(&o.draw, "draw", false, "measure nothing: draw the charts anew from the CSV files in -out")
 	work := set.String("work", "", "do only the jobs whose names match this `regexp`")
 	impl := set.String("impl", "", "measure only this `list`, the first against the others; there are "+peers.List())
@@ -136,11 +142,7 @@ func (o *Options) run(commands []Command, stdout, stderr io.Writer) error {
 		return err
 	}
 	if o.list {
-		for _, p := range plans {
-			for _, job := range p.jobs {
-				fmt.Fprintln(stdout, job.Name)
-			}
-		}
+		printJobs(plans, stdout)
 		return nil
 	}
 	if err := os.MkdirAll(o.out, 0o777); err != nil {
@@ -152,6 +154,18 @@ func (o *Options) run(commands []Command, stdout, stderr io.Writer) error {
 	}
 	host.Print(stdout)
 	return o.measure(plans, stdout, newProgress(stderr, plans))
+}
+
+// printJobs lists what would be done.
+func printJobs(plans []plan, w io.Writer) {
+	total := time.Duration(0)
+	for _, p := range plans {
+		for _, job := range p.jobs {
+			fmt.Fprintf(w, "%8v  %s\n", job.Expect.Round(time.Second), job.Name)
+			total += job.Expect
+		}
+	}
+	fmt.Fprintf(w, "%8v  in all\n", total.Round(time.Second))
 }
 
 // A plan is a command with the jobs that were selected.

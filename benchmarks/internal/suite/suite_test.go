@@ -40,12 +40,8 @@ func count(name string, fail error) Command {
 // run runs commands and returns what they print.
 func run(t *testing.T, commands []Command, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	o, err := parse("test", args, commands)
-	if err != nil {
-		return "", "", err
-	}
 	var out, complaints strings.Builder
-	err = o.run(commands, &out, &complaints)
+	err = Run("test", args, &out, &complaints, commands...)
 	return out.String(), complaints.String(), err
 }
 
@@ -76,7 +72,7 @@ func TestOnlyWhatMatches(t *testing.T) {
 	if err != nil || strings.Contains(out, "one\n") || !strings.Contains(out, "two\n") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, _, err := run(t, commands, "-list"); err != nil || out != "a/one\na/two\n" {
+	if out, _, err := run(t, commands, "-list"); err != nil || out != "      1s  a/one\n      1s  a/two\n      2s  in all\n" {
 		t.Errorf("-list: %q, %v", out, err)
 	}
 	if _, _, err := run(t, commands, "-work", "none"); err == nil {
@@ -121,7 +117,7 @@ func TestPartialResultsStayAway(t *testing.T) {
 	for args, want := range map[string]string{
 		"": fullOut, "-quick": partOut, "-work a": partOut, "-impl otter": partOut, "-quick -out x": "x",
 	} {
-		o, err := parse("test", strings.Fields(args), nil)
+		o, err := parse("test", strings.Fields(args), io.Discard, nil)
 		if err != nil || o.out != want {
 			t.Errorf("%q writes to %q, want %q (%v)", args, o.out, want, err)
 		}
@@ -130,7 +126,7 @@ func TestPartialResultsStayAway(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for _, args := range []string{"extra", "-rounds -1", "-memory 0", "-work (", "-impl none", "-unknown"} {
-		if _, err := parse("test", strings.Fields(args), nil); err == nil {
+		if _, err := parse("test", strings.Fields(args), io.Discard, nil); err == nil {
 			t.Errorf("%q is accepted", args)
 		}
 	}

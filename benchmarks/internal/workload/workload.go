@@ -198,7 +198,7 @@ func (w Workload) Excludes(p peers.Peer) string {
 // stores what it misses comes second, for caches that make room a little early
 // and would otherwise be left without some key or other of great popularity.
 func (l *Load) Build(peer peers.Peer) peers.Cache {
-	c := l.empty(peer)
+	c := l.Empty(peer)
 	if l.Resident() || l.Full {
 		Fill(c, min(l.Capacity, l.Universe))
 	}
@@ -210,11 +210,25 @@ func (l *Load) Build(peer peers.Peer) peers.Cache {
 
 // Held returns how many keys of the workload are in the cache.
 func (l *Load) Held(c peers.Cache) int {
-	ids := keys.All(l.Universe)
-	return c.Get(ids).Hits
+	held := 0
+	ids := make([]uint32, min(l.Universe, fillBatch))
+	for first := 0; first < l.Universe; first += fillBatch {
+		held += c.Get(numbers(ids, first, l.Universe)).Hits
+	}
+	return held
 }
 
-func (l *Load) empty(peer peers.Peer) peers.Cache {
+// numbers fills ids with the numbers from first on, below n.
+func numbers(ids []uint32, first, n int) []uint32 {
+	ids = ids[:min(len(ids), n-first)]
+	for i := range ids {
+		ids[i] = uint32(first + i)
+	}
+	return ids
+}
+
+// Empty makes a cache with nothing in it.
+func (l *Load) Empty(peer peers.Peer) peers.Cache {
 	return peer.New(l.Capacity, l.Shape, l.names)
 }
 
@@ -222,11 +236,7 @@ func (l *Load) empty(peer peers.Peer) peers.Cache {
 func Fill(c peers.Cache, n int) {
 	ids := make([]uint32, min(n, fillBatch))
 	for first := 0; first < n; first += fillBatch {
-		part := ids[:min(fillBatch, n-first)]
-		for i := range part {
-			part[i] = uint32(first + i)
-		}
-		c.Set(part)
+		c.Set(numbers(ids, first, n))
 		c.Settle()
 	}
 }
