@@ -76,7 +76,7 @@ var (
 func (s scale) streams() []stream {
 	read := workload.Workload{
 		Name: "read", Op: workload.Get, Shape: peers.Shape{Key: "uint64", Value: 8},
-		Capacity: s.entries, Universe: s.entries, Draws: s.draws,
+		Capacity: s.entries, Universe: s.entries, Draws: s.draws, Full: true,
 	}
 	aside := workload.Workload{
 		Name: "cache-aside", Op: workload.Churn, Shape: peers.Shape{Key: "uint64", Value: 8},
@@ -109,7 +109,7 @@ func jobs(o *suite.Options) ([]suite.Job, error) {
 			}
 		}
 		names = append(names, nothing)
-		warm := time.Duration(s.entries+2*s.draws)*300*time.Nanosecond + 300*time.Millisecond
+		warm := time.Duration(s.entries+s.draws)*300*time.Nanosecond + 300*time.Millisecond
 		list = append(list, suite.Job{
 			Name:   fmt.Sprintf("%s/%s/rate=%s", stream.work.Name, stream.work.Key, workload.Short(int(stream.rate))),
 			Expect: time.Duration(s.rounds*len(names)) * (s.duration + warm),

@@ -60,7 +60,7 @@ type Workload struct {
 	Universe int  // The number of distinct keys.
 	Reads    int  // For Mixed, the reads in a hundred operations.
 	Draws    int  // The length of the stream, a power of two, or 0 for a good one.
-	Full     bool // Fill the cache before it is warmed, even if not all keys have room.
+	Full     bool // Start full, even if not all keys have room, and warm in one pass.
 }
 
 // Gets returns the workloads that read resident keys.
@@ -203,7 +203,9 @@ func (l *Load) Build(peer peers.Peer) peers.Cache {
 		Fill(c, min(l.Capacity, l.Universe))
 	}
 	l.passAside(c)
-	l.pass(c)
+	if !l.Full {
+		l.pass(c)
+	}
 	c.Settle()
 	return c
 }
