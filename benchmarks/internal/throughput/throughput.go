@@ -107,7 +107,7 @@ func (s scale) load(name, key string, value, entries int) workload.Workload {
 		panic("throughput: no workload is called " + name)
 	}
 	if w.Universe > w.Capacity {
-		w.Draws = max(w.Draws, powerOfTwo(8*entries)) // Not all distinct keys have room.
+		w.Draws = max(w.Draws, powerOfTwo(4*entries)) // Not all distinct keys have room.
 	}
 	return w
 }
@@ -228,12 +228,12 @@ func curves(t *report.Table, name, part, over, title, label string, log bool) ch
 		}
 		f.Panels = append(f.Panels, p)
 	}
-	f.Columns = min(len(f.Panels), columnsOfCurves)
+	f.Columns = min(len(f.Panels), 3)
+	if len(f.Panels) == 4 {
+		f.Columns = 2
+	}
 	return f
 }
-
-// columnsOfCurves is how many panels there are side by side at most.
-const columnsOfCurves = 3
 
 func line(rows *report.Table, cache, over string) chart.Line {
 	l := chart.Line{Name: cache}
