@@ -46,7 +46,7 @@ type scale struct {
 }
 
 var (
-	full  = scale{sizes: []int{100, 1000, 10_000, 100_000, 1_000_000, 10_000_000}, filled: 1_000_000, rounds: 5}
+	full  = scale{sizes: []int{100, 1000, 10_000, 100_000, 1_000_000, 10_000_000}, filled: 1_000_000, rounds: 3}
 	quick = scale{sizes: []int{100, 10_000}, filled: 10_000, rounds: 2}
 )
 
@@ -62,7 +62,7 @@ func jobs(o *suite.Options) ([]suite.Job, error) {
 	for _, size := range s.sizes {
 		each := 30*time.Millisecond + time.Duration(size)*10*time.Nanosecond
 		if size <= s.filled {
-			each += time.Duration(size) * 600 * time.Nanosecond
+			each += time.Duration(size) * 1000 * time.Nanosecond
 		}
 		list = append(list, suite.Job{
 			Name:   fmt.Sprintf("capacity=%s", workload.Short(size)),

@@ -136,10 +136,10 @@ func (s scale) job(o *suite.Options, p point) suite.Job {
 	}
 }
 
-// expect estimates how long a point takes: filling and warming at some 300 ns
+// expect estimates how long a point takes: filling and warming at some 400 ns
 // an operation, then the turns.
 func (s scale) expect(p point, caches int) time.Duration {
-	each := time.Duration(p.work.Capacity+p.work.Draws) * 300 * time.Nanosecond
+	each := time.Duration(p.work.Capacity+p.work.Draws) * 400 * time.Nanosecond
 	each += time.Duration(s.rounds*len(p.ways)) * s.slice * 5 / 4
 	return time.Duration(caches) * each
 }
