@@ -14,7 +14,8 @@
 //     nothing else alive to speak of;
 //   - collector is the share of all Ps' time that the collector took during
 //     cache-aside over ten times as many keys as there is room for, flat out on
-//     all Ps, and what that is per operation. As faster caches make more garbage
+//     all Ps until it has run five times, or for four times as long as usual,
+//     and what that is per operation. As faster caches make more garbage
 //     in the same time, the latter is what to compare.
 //
 // The collector's time is from runtime/metrics, which estimates it, less what it
@@ -24,6 +25,7 @@ package memory
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -85,7 +87,7 @@ func jobs(o *suite.Options) ([]suite.Job, error) {
 				able = append(able, peer)
 			}
 		}
-		each := s.churn*5/4 + time.Duration(2*w.Capacity+w.Draws)*400*time.Nanosecond + 300*time.Millisecond
+		each := s.churn*longestChurn/2 + time.Duration(2*w.Capacity+w.Draws)*400*time.Nanosecond + 300*time.Millisecond
 		list = append(list, suite.Job{
 			Name:   fmt.Sprintf("%s/entries=%s", w.Key, workload.Short(w.Capacity)),
 			Expect: time.Duration(len(able)) * each,
@@ -212,6 +214,13 @@ func rehearse(w workload.Workload, peer peers.Peer) {
 	debug.FreeOSMemory()
 }
 
+// A cache that makes garbage churns until the collector has run so often, but
+// not longer than so many times the usual.
+const (
+	wantedCycles = 5
+	longestChurn = 4
+)
+
 // churn runs the load and returns the share of the collector in percent, its
 // time per operation, and the time of an operation, of all Ps together.
 func (o order) churn(peer peers.Peer) (share, perOp, ns *float64) {
@@ -219,26 +228,47 @@ func (o order) churn(peer peers.Peer) (share, perOp, ns *float64) {
 	c := load.Empty(peer)
 	defer c.Close()
 	workload.Fill(c, o.Work.Capacity)
-	runtime.GC()                // What it took to make the load is not the cache's.
-	load.Slice(c, o.Churn/4, 0) // To bring the cache into the state that lasts.
-	before, start := collector(), time.Now()
-	each, _ := load.Slice(c, o.Churn, 0)
-	spent, elapsed := collector()-before, time.Since(start)
+	runtime.GC() // What it took to make the load is not the cache's.
+	slice := o.Churn / 4
+	load.Slice(c, slice, 0) // To bring the cache into the state that lasts.
+
+	before, start := readCollector(), time.Now()
+	slices, ops := 0.0, 0.0
+	for {
+		each, _ := load.Slice(c, slice, rand.IntN(1<<30))
+		slices++
+		ops += float64(slice.Nanoseconds()) / each
+		elapsed := time.Since(start)
+		enough := elapsed >= o.Churn && readCollector().cycles-before.cycles >= wantedCycles
+		if enough || elapsed >= longestChurn*o.Churn {
+			break
+		}
+	}
+	spent := readCollector().seconds - before.seconds
 	procs := float64(runtime.GOMAXPROCS(0))
-	part := spent / (elapsed.Seconds() * procs)
+	part := spent / (time.Since(start).Seconds() * procs)
+	each := slices * float64(slice.Nanoseconds()) / ops
 	percent, took := 100*part, part*each*procs
 	return &percent, &took, &each
 }
 
-// collector returns the CPU time that the collector has taken so far, in
-// seconds.
-func collector() float64 {
+// A collector is what it has done so far.
+type collector struct {
+	seconds float64 // CPU time, that of Ps that were idle left out.
+	cycles  uint64
+}
+
+func readCollector() collector {
 	samples := []metrics.Sample{
 		{Name: "/cpu/classes/gc/total:cpu-seconds"},
 		{Name: "/cpu/classes/gc/mark/idle:cpu-seconds"},
+		{Name: "/gc/cycles/total:gc-cycles"},
 	}
 	metrics.Read(samples)
-	return samples[0].Value.Float64() - samples[1].Value.Float64()
+	return collector{
+		seconds: samples[0].Value.Float64() - samples[1].Value.Float64(),
+		cycles:  samples[2].Value.Uint64(),
+	}
 }
 
 // memoryOf returns a size that Linux tells of this process, in bytes, and
