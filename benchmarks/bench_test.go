@@ -71,6 +71,9 @@ func each(b *testing.B, list []workload.Workload, run func(*testing.B, *fixture)
 	for _, w := range list {
 		f := fixture{work: w}
 		for _, f.peer = range peers.All {
+			if w.Excludes(f.peer) != "" {
+				continue
+			}
 			b.Run(name(w, f.peer), func(b *testing.B) { run(b, &f) })
 			f.close()
 		}

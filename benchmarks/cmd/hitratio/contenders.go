@@ -6,9 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
-	"github.com/dualcache-ff/dualcache/benchmarks/internal/keys"
 	"github.com/dualcache-ff/dualcache/benchmarks/internal/peers"
 	"github.com/dualcache-ff/dualcache/benchmarks/internal/sim"
 )
@@ -32,7 +29,7 @@ type churner interface {
 // contenders lists all there are, in the order in which they are reported.
 func contenders() []contender {
 	var all []contender
-	for _, name := range []string{"dualcache", "otter", "theine", "ristretto"} {
+	for _, name := range []string{"dualcache", "otter", "theine", "ristretto", "golang-lru", "2q", "arc", "ttlcache"} {
 		selected, err := peers.Select(name)
 		if err != nil {
 			panic(err) // The names are constants.
@@ -40,7 +37,6 @@ func contenders() []contender {
 		build := selected[0].Ints
 		all = append(all, realCache(name, func(capacity int) churner { return build(capacity) }))
 	}
-	all = append(all, realCache("golang-lru", newGolangLRU))
 	for _, m := range sim.Makers {
 		all = append(all, contender{
 			name: m.Name,
@@ -92,35 +88,6 @@ func share(c churner, ids []uint32, goroutines int) int {
 	group.Wait()
 	return int(hits.Load())
 }
-
-// golangLRU is hashicorp's LRU, which is not among the peers whose speed is
-// compared: it has one lock for all.
-type golangLRU struct{ c *lru.Cache[uint64, uint64] }
-
-func newGolangLRU(capacity int) churner {
-	c, err := lru.New[uint64, uint64](capacity)
-	if err != nil {
-		panic(err) // A capacity below 1 has been refused before.
-	}
-	return golangLRU{c}
-}
-
-// Churn implements churner.
-func (a golangLRU) Churn(ids []uint32) peers.Tally {
-	hits := 0
-	for _, id := range ids {
-		key := keys.Uint64(id)
-		if _, ok := a.c.Get(key); ok {
-			hits++
-			continue
-		}
-		a.c.Add(key, uint64(id))
-	}
-	return peers.Tally{Gets: len(ids), Hits: hits}
-}
-
-// Close implements churner.
-func (golangLRU) Close() {}
 
 // allNames returns the names of all contenders.
 func allNames() []string {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/dualcache-ff/dualcache/benchmarks/internal/peers"
 )
 
 // writeTrace makes a trace of 20 keys, asked for in turn.
@@ -78,6 +80,28 @@ func TestAllContenders(t *testing.T) {
 	}
 }
 
+func TestRedraw(t *testing.T) {
+	directory := t.TempDir()
+	table := filepath.Join(directory, "ratios.csv")
+	if _, err := run(t, "-caches", "otter,sim-lru", "-csv", table, "-sizes", "5,10", writeTrace(t), "zipf:n=800,length=3000"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t, "-from", table, "-charts", directory); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tiny.svg", "zipf_n_800_length_3000.png"} {
+		if _, err := os.Stat(filepath.Join(directory, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, text := range []string{"", "a\n", "s,1,1,1,1,c,1,1\n", "h,,,,,,,,\ns,1,x,1,1,c,1,1,1\n",
+		"h,,,,,,,,\ns,1,1,1,1,c,1,1,1\ns,1,1,2,1,d,1,1,1\n"} {
+		if _, err := readCSV(strings.NewReader(text)); err == nil {
+			t.Errorf("%q is accepted", text)
+		}
+	}
+}
+
 func TestSummary(t *testing.T) {
 	rs := &results{
 		caches: []contender{{name: "dualcache", real: true}, {name: "otter", real: true}, {name: "sim-lru"}},
@@ -100,7 +124,11 @@ func TestShareVisitsAllOnce(t *testing.T) {
 	for i := range ids {
 		ids[i] = uint32(i)
 	}
-	c := newGolangLRU(len(ids))
+	selected, err := peers.Select("golang-lru")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := selected[0].Ints(len(ids))
 	if got := share(c, ids, 7); got != 0 {
 		t.Errorf("%d hits on new keys", got)
 	}
@@ -119,7 +147,7 @@ func TestMissingFile(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, args := range []string{
 		"", "-caches none zipf", "-sizes 0 zipf", "-sizes x zipf", "-capacities 1.5 zipf", "-sizes NaN zipf",
-		"-goroutines 0 zipf", "-runs 0 zipf", "zipf:x=1", "-unknown zipf",
+		"-goroutines 0 zipf", "-from x.csv", "-from x.csv -charts y zipf", "-runs 0 zipf", "zipf:x=1", "-unknown zipf",
 	} {
 		if _, err := run(t, strings.Fields(args)...); err == nil {
 			t.Errorf("%q is accepted", args)

@@ -12,6 +12,7 @@
 //	go run ./cmd/hitratio /path/to/traces/*.gz
 //	go run ./cmd/hitratio -caches dualcache,otter,optimum -sizes 5 zipf news:period=20
 //	go run ./cmd/hitratio -goroutines 8 -csv ratios.csv -charts charts moving
+//	go run ./cmd/hitratio -from ratios.csv -charts charts
 //
 // The last line of the output compares the subject, by default dualcache, with
 // the best of the other real caches, row by row.
@@ -41,6 +42,7 @@ type options struct {
 	runs       int
 	csv        string
 	charts     string
+	from       string
 }
 
 func main() {
@@ -72,10 +74,17 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	set.IntVar(&o.runs, "runs", 1, "replay through each real cache so many times and take the mean")
 	set.StringVar(&o.csv, "csv", "", "write all results to this `file`")
 	set.StringVar(&o.charts, "charts", "", "draw a chart per stream, SVG and PNG, into this `directory`")
+	set.StringVar(&o.from, "from", "", "replay nothing: draw the -charts of the results in this `file`")
 	if err := set.Parse(args); err != nil {
 		return nil, err
 	}
 	o.streams = set.Args()
+	if o.from != "" {
+		if o.charts == "" || len(o.streams) > 0 {
+			return nil, errors.New("-from needs -charts and no streams")
+		}
+		return o, nil
+	}
 	if len(o.streams) == 0 {
 		return nil, errors.New("no streams given; see -help")
 	}
@@ -120,6 +129,9 @@ func numbers[N int | float64](list string, parse func(string) (N, error)) ([]N, 
 // run replays everything. Output files are opened before the work begins, so
 // that none is done in vain.
 func (o *options) run(stdout, stderr io.Writer) error {
+	if o.from != "" {
+		return o.redraw()
+	}
 	if err := o.checkFiles(); err != nil {
 		return err
 	}
@@ -151,6 +163,23 @@ func (o *options) run(stdout, stderr io.Writer) error {
 		return results.drawAll(o.charts)
 	}
 	return nil
+}
+
+// redraw draws the charts of results that were written before.
+func (o *options) redraw() error {
+	file, err := os.Open(o.from)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	rs, err := readCSV(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.from, err)
+	}
+	if err := os.MkdirAll(o.charts, 0o777); err != nil {
+		return err
+	}
+	return rs.drawAll(o.charts)
 }
 
 // checkFiles reports every stream that is a file and cannot be opened.

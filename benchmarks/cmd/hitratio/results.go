@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -124,4 +125,63 @@ func (rs *results) goroutinesOf(c contender) int {
 		return 1
 	}
 	return rs.goroutines
+}
+
+// readCSV reads what writeCSV wrote.
+func readCSV(r io.Reader) (*results, error) {
+	records, err := csv.NewReader(r).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	rs := new(results)
+	for n, record := range records {
+		if n == 0 {
+			continue
+		}
+		if err := rs.addRecord(record); err != nil {
+			return nil, fmt.Errorf("record %d: %w", n, err)
+		}
+	}
+	if len(rs.rows) == 0 {
+		return nil, errors.New("no results")
+	}
+	for _, r := range rs.rows {
+		if len(r.hits) != len(rs.caches) {
+			return nil, fmt.Errorf("%d of %d caches at %s, %d entries", len(r.hits), len(rs.caches), r.stream, r.capacity)
+		}
+	}
+	return rs, nil
+}
+
+// addRecord adds the hits of one cache to the row they belong to. Caches come
+// in the same order in all rows.
+func (rs *results) addRecord(record []string) error {
+	if len(record) != 9 {
+		return fmt.Errorf("%d fields, want 9", len(record))
+	}
+	var numbers [3]int
+	for i := range numbers {
+		var err error
+		if numbers[i], err = strconv.Atoi(record[i+1]); err != nil {
+			return err
+		}
+	}
+	hits, err := strconv.ParseFloat(record[7], 64)
+	if err != nil {
+		return err
+	}
+	last := len(rs.rows) - 1
+	if last < 0 || rs.rows[last].stream != record[0] || rs.rows[last].capacity != numbers[2] {
+		rs.rows = append(rs.rows, row{stream: record[0], requests: numbers[0], distinct: numbers[1], capacity: numbers[2]})
+		last++
+	}
+	r := &rs.rows[last]
+	switch at := len(r.hits); {
+	case last == 0:
+		rs.caches = append(rs.caches, contender{name: record[5]})
+	case at >= len(rs.caches) || rs.caches[at].name != record[5]:
+		return fmt.Errorf("%s out of turn", record[5])
+	}
+	r.hits = append(r.hits, hits)
+	return nil
 }

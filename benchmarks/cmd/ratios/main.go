@@ -13,6 +13,10 @@
 // dualcache, is the faster. ns/op is the median over the rounds, wall time over
 // the operations of all workers together.
 //
+// Maps never evict, so they have no part in loads of more keys than there is
+// room for; and an implementation that takes strings only has none in the
+// others. A line says so.
+//
 // Besides throughput there are reports of another kind: tail (latency of
 // single operations on two Ps, in the same turns), gc (time of a forced
 // collection), heap and small (live heap of a large and a small cache). The
@@ -81,7 +85,7 @@ func parse(args []string) (*options, error) {
 	set := flag.NewFlagSet("ratios", flag.ExitOnError)
 	work := set.String("work", ".", "measure workloads whose names match this `regexp`")
 	impl := set.String("impl", "dualcache,otter,map",
-		"compare the first of this `list` with the others; also known: theine, ristretto")
+		"compare the first of this `list` with the others; known: "+peers.List())
 	procs := set.String("p", "1,2", "values of GOMAXPROCS, a comma-separated `list`")
 	set.IntVar(&o.rounds, "rounds", 41, "slices per implementation, or collections in gc")
 	set.IntVar(&o.builds, "builds", 1, "times to build the caches anew, with -rounds each")

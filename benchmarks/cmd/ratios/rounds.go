@@ -2,90 +2,68 @@
 package main
 
 import (
-	"math/rand/v2"
-	"runtime"
+	"fmt"
 
 	"github.com/dualcache-ff/dualcache/benchmarks/internal/histogram"
 	"github.com/dualcache-ff/dualcache/benchmarks/internal/peers"
+	"github.com/dualcache-ff/dualcache/benchmarks/internal/turns"
 	"github.com/dualcache-ff/dualcache/benchmarks/internal/workload"
 )
 
-// A result collects what one implementation did.
-type result struct {
-	name  string
-	ns    []float64 // By round.
-	held  int       // Keys resident after the last round.
-	tally peers.Tally
-	times histogram.Histogram
+// schedule returns how turns are taken.
+func (o *options) schedule() turns.Schedule {
+	return turns.Schedule{Rounds: o.rounds, Builds: o.builds, Slice: o.slice, Collect: o.collect}
 }
 
-// newResults returns an empty result for every implementation.
-func (o *options) newResults() []result {
-	results := make([]result, len(o.peers))
-	for i, peer := range o.peers {
-		results[i].name = peer.Name
+// able returns the implementations that have a part in a workload, and prints
+// which of those selected have none.
+func (o *options) able(w workload.Workload, t *table) []peers.Peer {
+	var list []peers.Peer
+	for _, peer := range o.peers {
+		if reason := w.Excludes(peer); reason != "" {
+			t.row(fmt.Sprintf("# %s: without %s: %s", w.Name, peer.Name, reason))
+			continue
+		}
+		list = append(list, peer)
 	}
-	return results
+	return list
 }
 
 // throughput reports the speed of a workload for every number of Ps.
 func (o *options) throughput(w workload.Workload, t *table) {
+	list := o.able(w, t)
+	if len(list) == 0 {
+		return
+	}
 	if w.Resident() {
 		w.Capacity += w.Universe / 100 * o.room
 	}
 	l := w.Load()
 	for _, procs := range o.procs {
-		results := o.newResults()
-		o.turns(l, procs, results, func(i int, c peers.Cache, offset int) {
-			ns, tally := l.Slice(c, o.slice, offset)
-			results[i].ns = append(results[i].ns, ns)
-			results[i].tally.Add(tally)
-		})
-		t.speeds(w, procs, results)
+		t.speeds(w, procs, o.schedule().Throughput(l, list, procs, []turns.Way{0})[0])
 	}
+}
+
+// latencies are those of one implementation.
+type latencies struct {
+	name  string
+	times histogram.Histogram
 }
 
 // tail reports the latencies of a workload on two Ps.
 func (o *options) tail(w workload.Workload, t *table) {
 	const procs = 2
+	list := o.able(w, t)
+	if len(list) == 0 {
+		return
+	}
 	l := w.Load()
-	results := o.newResults()
-	o.turns(l, procs, results, func(i int, c peers.Cache, offset int) {
-		l.SliceTail(c, o.slice, offset, &results[i].times)
-	})
+	results := make([]latencies, len(list))
+	for i, peer := range list {
+		results[i].name = peer.Name
+	}
+	o.schedule().Take(l, list, procs, func(turn turns.Turn, c peers.Cache) {
+		l.SliceTail(c, o.slice, turn.Offset, &results[turn.Index].times)
+	}, func(int, peers.Cache) {})
 	t.quantiles(w.Name, procs, results)
-}
-
-// turns builds all implementations and calls slice for each of them in every
-// round. All of a round start at the same place of the stream, chosen anew for
-// the next.
-func (o *options) turns(l *workload.Load, procs int, results []result, slice func(i int, c peers.Cache, offset int)) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-	for range o.builds {
-		caches := o.build(l)
-		runtime.GC()
-		for range o.rounds {
-			offset := rand.IntN(1 << 30)
-			for _, i := range rand.Perm(len(caches)) {
-				if o.collect {
-					runtime.GC()
-				}
-				slice(i, caches[i], offset)
-				caches[i].Settle()
-			}
-		}
-		for i, c := range caches {
-			results[i].held = l.Held(c)
-			c.Close()
-		}
-	}
-}
-
-// build makes and warms a cache of every implementation.
-func (o *options) build(l *workload.Load) []peers.Cache {
-	caches := make([]peers.Cache, len(o.peers))
-	for _, i := range rand.Perm(len(caches)) {
-		caches[i] = l.Build(o.peers[i])
-	}
-	return caches
 }

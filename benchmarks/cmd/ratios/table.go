@@ -6,10 +6,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/dualcache-ff/dualcache/benchmarks/internal/stats"
+	"github.com/dualcache-ff/dualcache/benchmarks/internal/turns"
 	"github.com/dualcache-ff/dualcache/benchmarks/internal/workload"
 )
 
@@ -35,54 +36,50 @@ func (t *table) end() {
 
 // speeds prints the results of a throughput workload, and which caches did not
 // hold all keys of it although there was room.
-func (t *table) speeds(w workload.Workload, procs int, results []result) {
+func (t *table) speeds(w workload.Workload, procs int, results []turns.Result) {
 	t.row("workload", "P", "impl", "ns/op", "ratio", "q1", "q3", "hit%")
 	for _, r := range results {
-		cells := []string{w.Name, fmt.Sprint(procs), r.name, fmt.Sprintf("%.1f", quantile(r.ns, 0.5))}
-		t.row(append(append(cells, ratios(r, results[0])...), hits(r))...)
+		cells := []string{w.Name, fmt.Sprint(procs), r.Name, fmt.Sprintf("%.1f", stats.Median(r.NS))}
+		t.row(append(append(cells, ratios(r)...), hits(r))...)
 	}
 	for _, r := range results {
-		if w.Resident() && r.held < w.Universe {
-			t.row(fmt.Sprintf("# %s: %s held %d of %d keys", w.Name, r.name, r.held, w.Universe))
+		if w.Resident() && r.Held < w.Universe {
+			t.row(fmt.Sprintf("# %s: %s held %d of %d keys", w.Name, r.Name, r.Held, w.Universe))
 		}
 	}
 	t.end()
 }
 
 // costs prints the results of a measurement of time that is no throughput.
-func (t *table) costs(name string, procs int, unit string, scale float64, results []result) {
+func (t *table) costs(name string, procs int, unit string, scale float64, results []turns.Result) {
 	t.row("workload", "P", "impl", unit, "ratio", "q1", "q3")
 	for _, r := range results {
-		cells := []string{name, fmt.Sprint(procs), r.name, fmt.Sprintf("%.3f", quantile(r.ns, 0.5)/scale)}
-		t.row(append(cells, ratios(r, results[0])...)...)
+		cells := []string{name, fmt.Sprint(procs), r.Name, fmt.Sprintf("%.3f", stats.Median(r.NS)/scale)}
+		t.row(append(cells, ratios(r)...)...)
 	}
 	t.end()
 }
 
 // ratios returns the cells for the median and the quartiles of the ratios by
 // round.
-func ratios(r, first result) []string {
-	byRound := make([]float64, len(r.ns))
-	for i := range byRound {
-		byRound[i] = r.ns[i] / first.ns[i]
-	}
+func ratios(r turns.Result) []string {
 	cells := make([]string, 0, 3)
 	for _, q := range []float64{0.5, 0.25, 0.75} {
-		cells = append(cells, fmt.Sprintf("%.3f", quantile(byRound, q)))
+		cells = append(cells, fmt.Sprintf("%.3f", stats.Quantile(r.Ratios, q)))
 	}
 	return cells
 }
 
 // hits returns the cell for the hit ratio.
-func hits(r result) string {
-	if r.tally.Gets == 0 {
+func hits(r turns.Result) string {
+	if r.Tally.Gets == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f", r.tally.HitRatio())
+	return fmt.Sprintf("%.2f", r.Tally.HitRatio())
 }
 
 // quantiles prints latencies in nanoseconds.
-func (t *table) quantiles(name string, procs int, results []result) {
+func (t *table) quantiles(name string, procs int, results []latencies) {
 	t.row("workload", "P", "impl", "p50", "p99", "p99.9", "p99.99", "max", "operations")
 	for i := range results {
 		h := &results[i].times
@@ -109,14 +106,4 @@ func (t *table) footprints(name, unit string, list []footprint, perEntry bool) {
 			fmt.Sprintf("%.0f", f.Objects), fmt.Sprintf("%.0f", f.Entries))
 	}
 	t.end()
-}
-
-// quantile returns the value below which a share q of the list lies,
-// interpolated between neighbours.
-func quantile(list []float64, q float64) float64 {
-	sorted := slices.Sorted(slices.Values(list))
-	at := q * float64(len(sorted)-1)
-	low := int(at)
-	high := min(low+1, len(sorted)-1)
-	return sorted[low] + (at-float64(low))*(sorted[high]-sorted[low])
 }

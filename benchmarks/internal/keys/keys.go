@@ -65,6 +65,23 @@ func All(n int) []uint32 {
 	return ids
 }
 
+// Scan returns length numbers below n: at random, one half Zipf on the numbers
+// below hot, and one half the others in increasing order, again and again.
+func Scan(hot, n, length int) []uint32 {
+	random := rand.New(rand.NewPCG(uint64(hot), uint64(length)))
+	ids := Zipf(hot, length)
+	next := hot
+	for i := range ids {
+		if random.IntN(2) == 0 {
+			ids[i] = uint32(next)
+			if next++; next == n {
+				next = hot
+			}
+		}
+	}
+	return ids
+}
+
 // MarkWrites sets WriteBit on the elements of ids at random, leaving reads
 // percent of them alone.
 func MarkWrites(ids []uint32, reads int) {

@@ -46,6 +46,25 @@ func TestZipfScatters(t *testing.T) {
 	}
 }
 
+func TestScanPassesAHotSet(t *testing.T) {
+	const hot, n, length = 100, 1000, 10_000
+	last, walked := hot-1, 0
+	for _, id := range Scan(hot, n, length) {
+		if id < hot {
+			continue
+		}
+		if last++; last == n {
+			last = hot
+		}
+		if walked++; int(id) != last {
+			t.Fatalf("%d follows %d", id, last-1)
+		}
+	}
+	if walked < 0.48*length || walked > 0.52*length {
+		t.Errorf("%d of %d keys belong to the scan, want a half", walked, length)
+	}
+}
+
 func TestKeysDistinct(t *testing.T) {
 	const n = 100_000
 	ints := make(map[uint64]bool, n)

@@ -2,10 +2,14 @@
 //
 // The interface is crossed once per thousand operations, not once per
 // operation: each method runs a whole batch in a loop written out for the
-// concrete type (loops.go, made by gen). What differs between implementations
+// concrete type (loops_*.go, made by gen). What differs between implementations
 // beyond spelling is how they are built, which is what this file and its
 // neighbours document. All are built with nothing but their capacity, as their
 // documentation suggests, and every entry has a cost of one.
+//
+// Not every implementation can do everything. A Floor never evicts, and one may
+// take keys of one type only; Takes and Floor say so, and what an
+// implementation cannot do it is left out of.
 //
 // Statistics: dualcache and theine always count hits and misses. Otter and
 // ristretto count only on request, and are left at that default.
@@ -60,15 +64,66 @@ func (t Tally) HitRatio() float64 {
 	return 100 * float64(t.Hits) / float64(t.Gets)
 }
 
+// Values of more than a word are arrays, so that they have a size of their own
+// and are copied in and out by everyone. The first word is the key's number.
+type (
+	Value64  [8]uint64
+	Value256 [32]uint64
+)
+
+// A Shape is what keys and values look like.
+type Shape struct {
+	Key   string // "uint64" or "string".
+	Value int    // The bytes of a value: 8, 64 or 256, beside strings only 8.
+}
+
 // A Peer is one implementation.
 type Peer struct {
-	Name    string
-	Ints    func(capacity int) Cache
-	Strings func(capacity int, names []string) Cache
+	Name   string
+	Module string // Where it is from, empty for what is made of the standard library.
+	Floor  bool   // It is no cache but a map, and never evicts.
+
+	// One constructor a Shape, nil if there is none.
+	Ints, Ints64, Ints256 func(capacity int) Cache
+	Strings               func(capacity int, names []string) Cache
+}
+
+// New returns an empty cache. The names are those of the keys, if they are
+// strings. It panics if the implementation does not take the shape.
+func (p Peer) New(capacity int, s Shape, names []string) Cache {
+	if s.Key == "string" {
+		return p.Strings(capacity, names)
+	}
+	return p.ints(s.Value)(capacity)
+}
+
+// Takes reports whether the implementation takes keys and values of a shape.
+func (p Peer) Takes(s Shape) bool {
+	if s.Key == "string" {
+		return p.Strings != nil && s.Value == 8
+	}
+	return p.ints(s.Value) != nil
+}
+
+// ints returns the constructor for uint64 keys and values of so many bytes.
+func (p Peer) ints(bytes int) func(capacity int) Cache {
+	switch bytes {
+	case 8:
+		return p.Ints
+	case 64:
+		return p.Ints64
+	case 256:
+		return p.Ints256
+	}
+	return nil
 }
 
 // All lists the implementations in the order in which they are reported.
-var All = []Peer{dualPeer, otterPeer, theinePeer, ristrettoPeer, xsyncPeer}
+var All = []Peer{
+	dualPeer, otterPeer, theinePeer, ristrettoPeer,
+	lruPeer, twoQueuePeer, arcPeer, ttlPeer, sturdycPeer,
+	xsyncPeer, mutexPeer, syncPeer,
+}
 
 // Select returns the implementations of a comma-separated list of names, in
 // the order of the list.
@@ -84,14 +139,30 @@ func Select(list string) ([]Peer, error) {
 	return selected, nil
 }
 
-// find returns the implementation of the given name.
+// Names returns the names of all implementations.
+func Names() []string {
+	names := make([]string, len(All))
+	for i, peer := range All {
+		names[i] = peer.Name
+	}
+	return names
+}
+
+// List is Names in one line.
+func List() string { return strings.Join(Names(), ", ") }
+
+// find returns the implementation of the given name; "map" is short for the
+// first of the maps.
 func find(name string) (Peer, error) {
+	if name == "map" {
+		name = xsyncPeer.Name
+	}
 	for _, peer := range All {
 		if peer.Name == name {
 			return peer, nil
 		}
 	}
-	return Peer{}, fmt.Errorf("unknown implementation %q", name)
+	return Peer{}, fmt.Errorf("unknown implementation %q; there are %s", name, List())
 }
 
 // must returns c and panics on err: the configurations are constants, and a

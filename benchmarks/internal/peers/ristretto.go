@@ -13,17 +13,24 @@ package peers
 import "github.com/dgraph-io/ristretto/v2"
 
 var ristrettoPeer = Peer{
-	Name: "ristretto",
+	Name:   "ristretto",
+	Module: "github.com/dgraph-io/ristretto/v2",
 	Ints: func(capacity int) Cache {
-		return ristrettoInts{newRistretto[uint64](capacity)}
+		return ristrettoInts{newRistretto[uint64, uint64](capacity)}
+	},
+	Ints64: func(capacity int) Cache {
+		return ristrettoInts64{newRistretto[uint64, Value64](capacity)}
+	},
+	Ints256: func(capacity int) Cache {
+		return ristrettoInts256{newRistretto[uint64, Value256](capacity)}
 	},
 	Strings: func(capacity int, names []string) Cache {
-		return ristrettoStrings{newRistretto[string](capacity), names}
+		return ristrettoStrings{newRistretto[string, uint64](capacity), names}
 	},
 }
 
-func newRistretto[K ristretto.Key](capacity int) *ristretto.Cache[K, uint64] {
-	return must(ristretto.NewCache(&ristretto.Config[K, uint64]{
+func newRistretto[K ristretto.Key, V any](capacity int) *ristretto.Cache[K, V] {
+	return must(ristretto.NewCache(&ristretto.Config[K, V]{
 		NumCounters:        10 * int64(capacity),
 		MaxCost:            int64(capacity),
 		BufferItems:        64,

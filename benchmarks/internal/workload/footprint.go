@@ -26,12 +26,12 @@ type Footprint struct {
 // that what a program allocates but once is not charged to the cache.
 func Measure(peer peers.Peer, capacity, caches int) Footprint {
 	Filled(peer, capacity).Close()
-	bytes, objects := live()
+	bytes, objects := Live()
 	list := make([]peers.Cache, caches)
 	for i := range list {
 		list[i] = Filled(peer, capacity)
 	}
-	bytesNow, objectsNow := live()
+	bytesNow, objectsNow := Live()
 	n := float64(caches)
 	f := Footprint{
 		Bytes:   (bytesNow - bytes) / n,
@@ -60,10 +60,10 @@ func residents(list []peers.Cache, capacity int) int {
 	return found
 }
 
-// live returns the bytes and objects alive after collecting everything else.
+// Live returns the bytes and objects alive after collecting everything else.
 // Pools take two collections to empty; goroutines of a closed cache may take a
 // moment to end.
-func live() (bytes, objects float64) {
+func Live() (bytes, objects float64) {
 	runtime.GC()
 	time.Sleep(10 * time.Millisecond)
 	runtime.GC()

@@ -1,8 +1,9 @@
-// There are two ways to run a load. Count performs a given number of
+// There are three ways to run a load. Count performs a given number of
 // operations, which is what a Go benchmark asks for. Slice runs for a given
 // time, which is what comparing implementations turn by turn asks for. Both
 // use as many workers as there are Ps and touch shared memory or the clock
-// once per batch only.
+// once per batch only. Crowd is Slice for any number of goroutines, which give
+// way to each other as those of a server do.
 package workload
 
 import (
@@ -42,7 +43,7 @@ func (l *Load) countSteps(n int, steps func(worker int) step) peers.Tally {
 	return parallel(func(worker, workers int) peers.Tally {
 		var tally peers.Tally
 		do := steps(worker)
-		for at := l.start(worker, workers, 0); ; at += Batch {
+		for at := l.Start(worker, workers, 0); ; at += Batch {
 			left := n - int(next.Add(Batch)-Batch)
 			if left <= 0 {
 				return tally
@@ -78,7 +79,7 @@ func (l *Load) sliceSteps(d time.Duration, offset int, steps func(worker int) st
 	speeds := make([]float64, runtime.GOMAXPROCS(0))
 	tally := parallel(func(worker, workers int) peers.Tally {
 		do := steps(worker)
-		at := l.start(worker, workers, offset)
+		at := l.Start(worker, workers, offset)
 		lead := l.until(d/8, at, do)
 		timed := l.until(d, at+lead.ops, do)
 		speeds[worker] = float64(timed.ops) / float64(timed.elapsed.Nanoseconds())
@@ -89,6 +90,64 @@ func (l *Load) sliceSteps(d time.Duration, offset int, steps func(worker int) st
 		total += speed
 	}
 	return 1 / total, tally
+}
+
+// crowdBatch is the number of operations after which a goroutine of a crowd
+// gives way. A request of a server makes about as many before it waits for
+// something.
+const crowdBatch = 64
+
+// The phases of a crowd.
+const (
+	leadIn int32 = iota
+	timed
+	over
+)
+
+// Crowd is Slice for so many goroutines, each of which yields after every few
+// operations.
+func (l *Load) Crowd(c peers.Cache, d time.Duration, offset, goroutines int) (float64, peers.Tally) {
+	var phase atomic.Int32
+	var ops atomic.Int64
+	var total peers.Tally
+	var mu sync.Mutex // Guards total.
+	var group sync.WaitGroup
+	member := func(at int) {
+		defer group.Done()
+		var tally peers.Tally
+		n := 0
+		for now := phase.Load(); now != over; now = phase.Load() {
+			seen := l.Step(c, l.few(at))
+			if now == timed {
+				n += crowdBatch
+				tally.Add(seen)
+			}
+			at += crowdBatch
+			runtime.Gosched()
+		}
+		ops.Add(int64(n))
+		mu.Lock()
+		total.Add(tally)
+		mu.Unlock()
+	}
+	group.Add(goroutines)
+	for i := range goroutines {
+		go member(offset + i*(len(l.ids)/goroutines))
+	}
+	time.Sleep(d / 8)
+	start := time.Now()
+	phase.Store(timed)
+	time.Sleep(d)
+	phase.Store(over)
+	elapsed := time.Since(start)
+	group.Wait()
+	return float64(elapsed.Nanoseconds()) / float64(max(ops.Load(), 1)), total
+}
+
+// few returns the keys of one step of a crowd.
+func (l *Load) few(at int) []uint32 {
+	at &= len(l.ids) - crowdBatch
+	return l.ids[at:][:crowdBatch]
 }
 
 // A stretch is what one worker did without interruption.

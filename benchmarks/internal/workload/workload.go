@@ -10,6 +10,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dualcache-ff/dualcache/benchmarks/internal/keys"
 	"github.com/dualcache-ff/dualcache/benchmarks/internal/peers"
@@ -34,14 +35,32 @@ const (
 	Churn
 )
 
+// A Pattern is the order in which keys are asked for.
+type Pattern int
+
+// Zipf draws keys by popularity. OneKey asks for the same key always. Scan is,
+// at random, one half Zipf on a hot set of half the capacity, and one half a
+// walk through all other keys, one after another.
+const (
+	Zipf Pattern = iota
+	OneKey
+	Scan
+)
+
+// theKey is the number of the key that OneKey asks for.
+const theKey = 1
+
 // A Workload describes one measurement.
 type Workload struct {
-	Name     string
-	Op       Op
-	Key      string // "uint64" or "string".
+	Name string
+	Op   Op
+	peers.Shape
+	Pattern  Pattern
 	Capacity int
-	Universe int // The number of distinct keys.
-	Reads    int // For Mixed, the reads in a hundred operations.
+	Universe int  // The number of distinct keys.
+	Reads    int  // For Mixed, the reads in a hundred operations.
+	Draws    int  // The length of the stream, a power of two, or 0 for a good one.
+	Full     bool // Start full, even if not all keys have room, and warm in one pass.
 }
 
 // Gets returns the workloads that read resident keys.
@@ -71,7 +90,7 @@ func Mixes() []Workload {
 // Churns returns the cache-aside workload.
 func Churns() []Workload {
 	return []Workload{{
-		Name: "churn", Op: Churn, Key: "uint64",
+		Name: "churn", Op: Churn, Shape: ints,
 		Capacity: 100_000, Universe: 1_000_000,
 	}}
 }
@@ -88,9 +107,12 @@ func All() []Workload {
 	return append(list, Churns()...)
 }
 
+// ints is the shape of most workloads.
+var ints = peers.Shape{Key: "uint64", Value: 8}
+
 func resident(name string, op Op, key string, capacity int) Workload {
 	return Workload{
-		Name: fmt.Sprintf("%s/%s/%s", name, key, Short(capacity)), Op: op, Key: key,
+		Name: fmt.Sprintf("%s/%s/%s", name, key, Short(capacity)), Op: op, Shape: peers.Shape{Key: key, Value: 8},
 		Capacity: capacity, Universe: capacity,
 	}
 }
@@ -98,7 +120,7 @@ func resident(name string, op Op, key string, capacity int) Workload {
 func mixed(name string, reads int) Workload {
 	const capacity = 131_072
 	return Workload{
-		Name: fmt.Sprintf("%s/%d", name, reads), Op: Mixed, Key: "uint64",
+		Name: fmt.Sprintf("%s/%d", name, reads), Op: Mixed, Shape: ints,
 		Capacity: capacity, Universe: 8 * capacity, Reads: reads,
 	}
 }
@@ -123,7 +145,11 @@ type Load struct {
 
 // Load makes the key stream.
 func (w Workload) Load() *Load {
-	l := &Load{Workload: w, ids: keys.Zipf(w.Universe, streamLength(w.Universe))}
+	draws := w.Draws
+	if draws == 0 {
+		draws = streamLength(w.Universe)
+	}
+	l := &Load{Workload: w, ids: w.stream(draws)}
 	if w.Op == Mixed {
 		keys.MarkWrites(l.ids, w.Reads)
 	}
@@ -131,6 +157,17 @@ func (w Workload) Load() *Load {
 		l.names = keys.Strings(w.Universe)
 	}
 	return l
+}
+
+// stream returns the numbers of the keys to ask for.
+func (w Workload) stream(draws int) []uint32 {
+	switch w.Pattern {
+	case OneKey:
+		return slices.Repeat([]uint32{theKey}, draws)
+	case Scan:
+		return keys.Scan(w.Capacity/2, w.Universe, draws)
+	}
+	return keys.Zipf(w.Universe, draws)
 }
 
 // streamLength returns how many keys to draw: enough that few of the rarer
@@ -145,41 +182,64 @@ func streamLength(universe int) int {
 // Resident reports whether all keys of the workload have room in the cache.
 func (w Workload) Resident() bool { return w.Universe <= w.Capacity }
 
+// Excludes returns why an implementation has no part in the workload, or
+// nothing if it has.
+func (w Workload) Excludes(p peers.Peer) string {
+	switch {
+	case p.Floor && !w.Resident():
+		return "it never evicts"
+	case !p.Takes(w.Shape):
+		return fmt.Sprintf("it does not take %s keys with values of %d bytes", w.Key, w.Value)
+	}
+	return ""
+}
+
 // Build makes a cache of the given implementation and warms it. The pass that
 // stores what it misses comes second, for caches that make room a little early
 // and would otherwise be left without some key or other of great popularity.
 func (l *Load) Build(peer peers.Peer) peers.Cache {
-	c := l.empty(peer)
-	if l.Resident() {
-		Fill(c, l.Universe)
+	c := l.Empty(peer)
+	if l.Resident() || l.Full {
+		Fill(c, min(l.Capacity, l.Universe))
 	}
 	l.passAside(c)
-	l.pass(c)
+	if !l.Full {
+		l.pass(c)
+	}
 	c.Settle()
 	return c
 }
 
 // Held returns how many keys of the workload are in the cache.
 func (l *Load) Held(c peers.Cache) int {
-	ids := keys.All(l.Universe)
-	return c.Get(ids).Hits
+	held := 0
+	ids := make([]uint32, min(l.Universe, fillBatch))
+	for first := 0; first < l.Universe; first += fillBatch {
+		held += c.Get(numbers(ids, first, l.Universe)).Hits
+	}
+	return held
 }
 
-func (l *Load) empty(peer peers.Peer) peers.Cache {
-	if l.Key == "string" {
-		return peer.Strings(l.Capacity, l.names)
+// numbers fills ids with the numbers from first on, below n.
+func numbers(ids []uint32, first, n int) []uint32 {
+	ids = ids[:min(len(ids), n-first)]
+	for i := range ids {
+		ids[i] = uint32(first + i)
 	}
-	return peer.Ints(l.Capacity)
+	return ids
+}
+
+// Empty makes a cache with nothing in it.
+func (l *Load) Empty(peer peers.Peer) peers.Cache {
+	return peer.New(l.Capacity, l.Shape, l.names)
 }
 
 // Fill stores the numbers below n, in an order unrelated to popularity.
 func Fill(c peers.Cache, n int) {
-	ids := keys.All(n)
-	for len(ids) > 0 {
-		m := min(len(ids), fillBatch)
-		c.Set(ids[:m])
+	ids := make([]uint32, min(n, fillBatch))
+	for first := 0; first < n; first += fillBatch {
+		c.Set(numbers(ids, first, n))
 		c.Settle()
-		ids = ids[m:]
 	}
 }
 
@@ -208,6 +268,12 @@ func (l *Load) Part(at, n int) []uint32 {
 	return l.ids[at:][:n]
 }
 
+// At returns the key at a position of the stream, which repeats itself.
+func (l *Load) At(at int) []uint32 {
+	at &= len(l.ids) - 1
+	return l.ids[at:][:1]
+}
+
 // Step performs the operation on every key of part.
 func (l *Load) Step(c peers.Cache, part []uint32) peers.Tally {
 	switch l.Op {
@@ -222,8 +288,8 @@ func (l *Load) Step(c peers.Cache, part []uint32) peers.Tally {
 	}
 }
 
-// start returns where in the stream one of several workers begins: workers are
+// Start returns where in the stream one of several workers begins: workers are
 // spread evenly, all shifted by the same offset.
-func (l *Load) start(worker, workers, offset int) int {
+func (l *Load) Start(worker, workers, offset int) int {
 	return offset + worker*(len(l.ids)/workers)
 }
