@@ -39,6 +39,7 @@ type Cache[K comparable, V any] struct {
 	expiring[K, V]
 	loading[K, V]
 	weigher    func(K, V) uint32
+	codec      Codec[K, V]
 	listener   *listener[K, V] // nil: nobody wants to know
 	columns    columns
 	capacity   int    // the largest there may be

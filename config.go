@@ -70,6 +70,10 @@ type Config[K comparable, V any] struct {
 	// 65,536 calls are waiting, every Set and Delete pauses for a millisecond.
 	OnRemoval func(Removal[K, V])
 
+	// Codec encodes keys and values in snapshots. Nil means a plain binary form for
+	// numbers, strings and byte slices, and encoding/gob for the rest.
+	Codec Codec[K, V]
+
 	// Clock is read in place of the system's, in tests. It must not go back. The
 	// daemon's timers are not driven by it: expired entries are absent at once, but
 	// are removed from memory by the next Tick, Sync or maintenance pass.
@@ -248,7 +252,7 @@ func (c *Cache[K, V]) configureTime(cfg Config[K, V]) {
 }
 
 func (c *Cache[K, V]) configureCallbacks(cfg Config[K, V]) {
-	c.loader, c.negativeTTL = cfg.Loader, cfg.NegativeTTL
+	c.loader, c.negativeTTL, c.codec = cfg.Loader, cfg.NegativeTTL, cfg.Codec
 	if c.reloadTime > 0 {
 		c.ctx, c.cancel = context.WithCancel(context.Background())
 	}

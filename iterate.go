@@ -1,9 +1,11 @@
 package dualcache
 
 import (
+	"cmp"
 	"container/heap"
 	"iter"
 	"slices"
+	"time"
 )
 
 // Looking in: iteration, and the hottest and coldest entries.
@@ -181,3 +183,45 @@ func (h *ranking[K, V]) Pop() any {
 	h.list = h.list[:last]
 	return x
 }
+
+// eachEntry calls f with every entry that has a value, from the coldest to the hottest,
+// until f returns false. It is as weakly consistent as All; the order is that of its
+// beginning. It takes memory for all keys.
+func (c *Cache[K, V]) eachEntry(f func(e Entry[K, V]) bool) {
+	type ranked struct {
+		key   K
+		usage uint64
+	}
+	var order []ranked
+	c.eachHome(false, func(e *visited[K, V]) bool {
+		order = append(order, ranked{e.Key, e.usage})
+		return true
+	})
+	slices.SortFunc(order, func(a, b ranked) int { return cmp.Compare(a.usage, b.usage) })
+	for i := range order {
+		e, ok := c.GetEntry(order[i].key)
+		if c.weigher == nil {
+			e.Weight = 1
+		}
+		if ok && !f(e) {
+			return
+		}
+	}
+}
+
+// restore puts an entry in as a snapshot has it, unless its key has a value. ttl 0 is
+// for ever. It reports whether it did.
+func (c *Cache[K, V]) restore(key K, value V, ttl time.Duration, weight uint32, heat uint8) bool {
+	u := change[K, V]{hash: c.hash(key), key: key, value: value, only: ifAbsent, restored: true}
+	u.word = warmWord(heat, c.now16())
+	if !c.prepare(&u, ttl, true) {
+		return false
+	}
+	if c.weigher != nil {
+		u.weight = weight
+	}
+	return c.apply(&u, false) == outcomeDone
+}
+
+// userCodec is that of the configuration.
+func (c *Cache[K, V]) userCodec() Codec[K, V] { return c.codec }

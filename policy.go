@@ -161,6 +161,12 @@ func heatOf(word, now uint32) uint8 {
 	return uint8(heat)
 }
 
+// warmWord is the word of an entry that was as hot before.
+func warmWord(heat uint8, now uint32) uint32 {
+	hits := min(uint32(heat)/2, maxRank+maxFreq)
+	return policyLive | now&tickMask<<stampShift | irrUnknown<<irrShift | (hits-hits/2)<<freqShift | hits/2
+}
+
 // newcomer is the word of a new entry.
 func newcomer(now uint32) uint32 {
 	return policyLive | now&tickMask<<stampShift | irrUnknown<<irrShift | 1<<freqShift

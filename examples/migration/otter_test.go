@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -180,6 +181,30 @@ func TestOtterSetDuringLoad(t *testing.T) {
 		group.Wait()
 		same(t, "Get after the load")(old.GetIfPresent(key))(cache.Get(key))
 	})
+}
+
+func TestOtterSnapshot(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "snapshot")
+	old := otter.Must(&otter.Options[string, int]{MaximumSize: 100})
+	cache := dualcache.Must(dualcache.Config[string, int]{Capacity: 100})
+	defer cache.Close()
+	old.Set("a", 1)
+	cache.Set("a", 1)
+	if err := otter.SaveCacheToFile(old, path); err != nil {
+		t.Error(err)
+	}
+	old.InvalidateAll()
+	if err := otter.LoadCacheFromFile(old, path); err != nil {
+		t.Error(err)
+	}
+	if err := cache.SaveFile(path); err != nil {
+		t.Error(err)
+	}
+	cache.Clear()
+	if err := cache.LoadFile(path); err != nil {
+		t.Error(err)
+	}
+	same(t, "Get after loading")(old.GetIfPresent("a"))(cache.Get("a"))
 }
 
 func TestOtterWeight(t *testing.T) {

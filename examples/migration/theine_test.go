@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"testing"
@@ -62,6 +63,20 @@ func TestTheine(t *testing.T) {
 	}
 	if old.Stats().HitRatio() != cache.Stats().HitRatio() {
 		t.Error(old.Stats().HitRatio(), cache.Stats().HitRatio())
+	}
+	var w bytes.Buffer
+	if err := old.SaveCache(1, &w); err != nil {
+		t.Error(err)
+	}
+	if err := old.LoadCache(1, &w); err != nil {
+		t.Error(err)
+	}
+	w.Reset()
+	if _, err := cache.WriteTo(&w); err != nil {
+		t.Error(err)
+	}
+	if _, err := cache.ReadFrom(&w); err != nil {
+		t.Error(err)
 	}
 	old.Delete(key)
 	cache.Delete(key)

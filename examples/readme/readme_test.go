@@ -1,8 +1,10 @@
 package readme
 
 import (
+	"bytes"
 	"context"
 	"expvar"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -137,6 +139,21 @@ func TestCalls(t *testing.T) {
 	}
 	if cache.Len() != 2 || cache.Weight() != 2 || cache.Stats().Sets == 0 {
 		t.Error(cache.Len(), cache.Weight(), cache.Stats())
+	}
+	path := filepath.Join(t.TempDir(), "snapshot")
+	if err := cache.SaveFile(path); err != nil {
+		t.Error(err)
+	}
+	if err := cache.LoadFile(path); err != nil {
+		t.Error(err)
+	}
+	w := new(bytes.Buffer)
+	r := w
+	if _, err := cache.WriteTo(w); err != nil {
+		t.Error(err)
+	}
+	if _, err := cache.ReadFrom(r); err != nil {
+		t.Error(err)
 	}
 	if n := cache.DeleteFunc(rule); n != 1 {
 		t.Error(n)

@@ -1,9 +1,7 @@
-//go:build snapshots
-
 // Command warmrestart shows what a snapshot is good for: a service that saves its
 // cache when it ends, and loads it when it begins, has its hit ratio at once.
 //
-//	go run -tags snapshots ./warmrestart
+//	go run ./warmrestart
 package main
 
 import (

@@ -1,5 +1,3 @@
-//go:build snapshots
-
 package main
 
 import (
