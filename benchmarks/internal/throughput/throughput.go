@@ -128,7 +128,7 @@ func (s scale) job(o *suite.Options, p point) suite.Job {
 	name := fmt.Sprintf("%s/%s/%s/value=%d/entries=%s/P=%d",
 		p.part, p.work.Name, p.work.Key, p.work.Value, workload.Short(p.work.Capacity), p.procs)
 	return suite.Job{
-		Name: name, Expect: s.expect(p, len(o.Peers)),
+		Name: name, Expect: s.expect(p, o),
 		Run: func(t *report.Table) error {
 			s.measure(o, p, t)
 			return nil
@@ -137,11 +137,21 @@ func (s scale) job(o *suite.Options, p point) suite.Job {
 }
 
 // expect estimates how long a point takes: filling and warming at some 400 ns
-// an operation, then the turns.
-func (s scale) expect(p point, caches int) time.Duration {
-	each := time.Duration(p.work.Capacity+p.work.Draws) * 400 * time.Nanosecond
+// an operation, twice that where all of it is out of the processor's caches, then
+// the turns.
+func (s scale) expect(p point, o *suite.Options) time.Duration {
+	op := 400 * time.Nanosecond
+	if p.work.Capacity >= 1_000_000 {
+		op *= 2
+	}
+	each := time.Duration(p.work.Capacity+p.work.Draws) * op
 	each += time.Duration(s.rounds*len(p.ways)) * s.slice * 5 / 4
-	return time.Duration(caches) * each
+	return time.Duration(s.schedule(o).Built(p.work, len(o.Peers))) * each
+}
+
+// schedule says how turns are taken.
+func (s scale) schedule(o *suite.Options) turns.Schedule {
+	return turns.Schedule{Rounds: s.rounds, Builds: 1, Slice: s.slice, Memory: o.Memory}
 }
 
 // measure adds the rows of a point.
@@ -155,8 +165,7 @@ func (s scale) measure(o *suite.Options, p point, t *report.Table) {
 	if len(list) == 0 {
 		return
 	}
-	schedule := turns.Schedule{Rounds: s.rounds, Builds: 1, Slice: s.slice, Memory: o.Memory}
-	results := schedule.Throughput(p.work.Load(), list, p.procs, p.ways)
+	results := s.schedule(o).Throughput(p.work.Load(), list, p.procs, p.ways)
 	for i, way := range p.ways {
 		goroutines := int(way)
 		if way == 0 {

@@ -107,6 +107,12 @@ func (s Schedule) groups(w workload.Workload, n int) [][]int {
 	return groups
 }
 
+// Built returns how many caches are built for n implementations: the first of
+// them once for each group.
+func (s Schedule) Built(w workload.Workload, n int) int {
+	return s.Builds * (n + len(s.groups(w, n)) - 1)
+}
+
 // A Result is what one implementation did, by round.
 type Result struct {
 	Name   string

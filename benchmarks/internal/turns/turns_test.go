@@ -35,6 +35,9 @@ func TestGroupsStayWithinMemory(t *testing.T) {
 			t.Errorf("%d bytes: %s, want %s", c.memory, got, c.want)
 		}
 	}
+	if got := (Schedule{Builds: 2, Memory: 2 * each}).Built(w, 5); got != 16 {
+		t.Errorf("%d caches are built twice in four groups of two, want 16", got)
+	}
 	if got := fmt.Sprint(Schedule{Memory: 1}.groups(w, 1)); got != "[[0]]" {
 		t.Errorf("one alone: %s", got)
 	}
