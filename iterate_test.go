@@ -348,7 +348,7 @@ func TestIdentity(t *testing.T) {
 		if !hasTag(s.bucket().head.Load(), s.i) || spotOf(t, c, 1) != s {
 			t.Fatal("the entry has left")
 		}
-		if same := c.same(s, &id); same != (others <= recentMask) && others != recentMask {
+		if same := c.same(s, &id); same != (others <= recentMask) {
 			t.Errorf("after %d others in its bucket it is the same: %v", others, same)
 		}
 		a.count(s.i)
