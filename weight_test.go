@@ -40,7 +40,10 @@ func wantSize[K comparable, V any](t *testing.T, c *Cache[K, V], what string, we
 
 func weightUnderFire[V any](t *testing.T, cfg Config[int, V], value func(weight int) V) {
 	rounds := 40_000
-	if testing.Short() || debug {
+	switch {
+	case debug:
+		rounds = 1500
+	case testing.Short():
 		rounds = 5000
 	}
 	c := Must(cfg)
@@ -238,7 +241,11 @@ func TestPinnedEntriesStay(t *testing.T) {
 			c.Set(k, 0)
 		}
 		r := rand.New(rand.NewPCG(1, 2))
-		for n := range 20_000 {
+		rounds := 20_000
+		if debug {
+			rounds = 3000
+		}
+		for n := range rounds {
 			if n%1000 == 0 {
 				c.awaitPass()
 				c.policy.lookForLost() // the slow hand comes by
@@ -438,7 +445,10 @@ func zipfRatio(c *Cache[int, uint64], draws int, weight func(k int) uint64) floa
 func TestWeightedHitRatio(t *testing.T) {
 	oneP(t)
 	draws := 1_200_000
-	if testing.Short() || debug {
+	switch {
+	case debug:
+		t.Skip("slow, and of one goroutine")
+	case testing.Short():
 		draws = 400_000
 	}
 	const entries = 2000
