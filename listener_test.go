@@ -409,10 +409,9 @@ func TestReportsNeedNoFurtherOperation(t *testing.T) {
 	soon(t, "the daemon delivers", func() bool { return calls.Load() == 4 })
 }
 
-// Guards exactly once where a larger index is too crowded for what is to be moved: a
-// hasher that gives every second key one of few values. Fails if crowdOut does not push
-// (shown).
-func TestCrowdedOutIsReported(t *testing.T) {
+// Guards exactly once where many keys share few homes, and entries leave for want of a
+// place, while the index grows.
+func TestReportsFromCrowdedHomes(t *testing.T) {
 	l := newLedger(30_000)
 	c := Must(Config[int, int]{
 		Capacity: 20_000,
