@@ -444,7 +444,7 @@ func zipfRatio(c *Cache[int, uint64], draws int, weight func(k int) uint64) floa
 // is that of a cache which holds as many entries at most. Fails without fit (shown).
 func TestWeightedHitRatio(t *testing.T) {
 	oneP(t)
-	draws := 1_200_000
+	draws := 600_000
 	switch {
 	case debug:
 		t.Skip("slow, and of one goroutine")
