@@ -75,8 +75,8 @@ func iterateUnderFire[V any](t *testing.T, cfg Config[int, V], stable int, value
 }
 
 // Guards "every entry present throughout is seen once": while it is given other values
-// and places, and others come and go. Fails if copyHome does not look at the marked
-// buckets (shown), nor at the distance.
+// and places, and others come and go. Fails without the marks, or without the distance,
+// in copyHome (shown, each).
 func TestIterationUnderFire(t *testing.T) {
 	t.Run("word", func(t *testing.T) {
 		iterateUnderFire(t, Config[int, int]{Capacity: 12_000}, 3000, func(n int) int { return n })
@@ -96,8 +96,10 @@ func TestIterationUnderFire(t *testing.T) {
 }
 
 // Guards the same through the growth of the index, which the loop's body brings about,
-// by one step or by several, at any point. Fails if what is seen again of a home that
-// was visited in part is not passed over (shown: keys are seen twice).
+// by one step or by several, at any point, and which is complete or under way when it
+// goes on. Fails if what is seen again of a home that was visited in part is not passed
+// over (shown: keys are seen twice), and if the entries of the old table are not moved
+// first (shown: they are missing).
 func TestIterationWhileTheIndexGrows(t *testing.T) {
 	const stable = 200
 	for _, at := range []int{0, 1, stable / 2, stable - 2} {
@@ -121,6 +123,21 @@ func TestIterationWhileTheIndexGrows(t *testing.T) {
 			invariants(t, c)
 			c.Close()
 		}
+	}
+	// Tables whose homes do not begin where others do; and nobody goes on moving.
+	for at := range 180 {
+		c := headless(t, Config[int, string]{Capacity: 1100})
+		for k := range stable {
+			c.Set(k, "value")
+		}
+		n := 0
+		seeOnce(t, c, stable, fmt.Sprint("growth under way at ", at), func(int, string) {
+			if n++; n == at+1 {
+				for k := 1000; k < 1300 && (at%2 == 0 || c.table.Load().old.Load() == nil); k++ {
+					c.Set(k, "more")
+				}
+			}
+		})
 	}
 	// And a little at a time, in parallel.
 	c := Must(Config[int, string]{Capacity: 80_000})
@@ -308,8 +325,37 @@ func deleteWhatChanges[V any](t *testing.T, value func(int) V) {
 			t.Errorf("key %d is there: %v", k, ok)
 		}
 	}
-	// A value that has gone and come back is another one, where it is not a word.
 	invariants(t, c)
+}
+
+// Guards the identity of values that do not change in place: entries that come into
+// the same bucket do not make another of it, up to a number; its own replacement
+// always does. Fails if the number of entries of the bucket alone decides (shown), and
+// if that of the place alone does (shown).
+func TestIdentity(t *testing.T) {
+	for others := range 3 * recentMask {
+		c := headless(t, Config[int, string]{Capacity: 12})
+		c.Set(1, "value")
+		id, _, _ := c.look(c.hash(1), 1, false)
+		s := spotOf(t, c, 1)
+		a := &s.t.aside[s.b]
+		for k, before := 2, a.fills.Load(); a.fills.Load() < before+uint32(others); k++ {
+			c.Get(1)
+			c.Set(k, "other")
+			c.Delete(k)
+			c.Sync()
+		}
+		if !hasTag(s.bucket().head.Load(), s.i) || spotOf(t, c, 1) != s {
+			t.Fatal("the entry has left")
+		}
+		if same := c.same(s, &id); same != (others <= recentMask) {
+			t.Errorf("after %d others in its bucket it is the same: %v", others, same)
+		}
+		a.count(s.i)
+		if c.same(s, &id) {
+			t.Errorf("after %d others, one in its place is taken for it", others)
+		}
+	}
 }
 
 // Guards "an entry that changes after f has seen it stays". Fails without identified

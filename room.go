@@ -95,7 +95,7 @@ func (c *Cache[K, V]) keepNoPermit(w *worker) {
 // returnPermit gives back the permit of an entry that was removed, whose home has been
 // locked in this section. Pinned.
 func (c *Cache[K, V]) returnPermit(w *worker) {
-	if w.permits < int(c.workers.stock.Load()) && c.crowded.Load() && !w.frozen.Load() {
+	if !w.frozen.Load() && w.permits < int(c.workers.stock.Load()) && c.crowded.Load() {
 		w.permits++
 		return
 	}
