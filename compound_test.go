@@ -200,7 +200,7 @@ func TestComputeHandsOver(t *testing.T) {
 }
 
 // Guards G1: GetAndDelete and OpDelete never lose a store in place: it is either what
-// they return, or stays. Fails without settleWriters in remove.
+// they return, or stays. compound_debug_test.go makes the window wide.
 func TestTakingLosesNoStoreInPlace(t *testing.T) {
 	rounds := 3000
 	if debug || testing.Short() {
@@ -245,8 +245,8 @@ func TestTakingLosesNoStoreInPlace(t *testing.T) {
 }
 
 // Guards G1: Compute gives an entry its first deadline, which takes a new place, and
-// no Set that is stored in the old place meanwhile is lost. Fails without
-// outcomeNeedsSettle.
+// no Set that is stored in the old place meanwhile is lost. compound_debug_test.go makes
+// the window wide.
 func TestComputeSetForAgainstSetsInPlace(t *testing.T) {
 	rounds := 2000
 	if debug || testing.Short() {

@@ -44,7 +44,8 @@ type Config[K comparable, V any] struct {
 	// RefreshAfter is the age from which on a read of an entry starts one reload by
 	// Loader in the background, and returns the present value at once. A reload that
 	// fails leaves it as it is; the next is tried after an eighth of RefreshAfter,
-	// then after twice that, and so on. Zero means never.
+	// then after twice that, up to eight times RefreshAfter. Close ends the context
+	// of such reloads, and waits for them. Zero means never.
 	RefreshAfter time.Duration
 
 	// Loader is what GetOrLoad, Refresh and RefreshAfter load with.

@@ -161,8 +161,8 @@ func TestExpiryFunction(t *testing.T) {
 }
 
 // Guards expiry.go: the sweep looks through a chunk only if an entry in it becomes due
-// or expires: counted for a million entries of mixed deadlines. Fails if sweep looks
-// through all chunks, or if sweepChunk leaves the event behind.
+// or expires: counted for a million entries of mixed deadlines. So an entry costs two
+// looks at a chunk at most.
 func TestSweepLooksThroughNoChunkInVain(t *testing.T) {
 	entries := 1_000_000
 	if debug || testing.Short() {

@@ -499,7 +499,8 @@ func LoadWeight(ctx context.Context, weight uint32) bool {
 // others what load returns, which is called once for all that nobody else is loading,
 // and is waited for where somebody is. A key that is missing in what load returns
 // has no value: it is not in the result, and is treated as by ErrNotFound. If load
-// fails, or ctx ends, its error is returned with the values that there are.
+// fails, or ctx ends, its error is returned with the values that there are. Config.Loader
+// is not asked: a nil load gives ErrNoLoader if a value is missing.
 func (c *Cache[K, V]) GetOrLoadMany(ctx context.Context, keys []K, load func(ctx context.Context, keys []K) (map[K]V, error)) (map[K]V, error) {
 	result := make(map[K]V, len(keys))
 	var missing []wanted[K, V]

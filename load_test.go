@@ -256,7 +256,7 @@ func TestWaitersFollowTheirContext(t *testing.T) {
 
 // Guards trap 15: if the context of the leader ends, a waiter takes over, at once if
 // the loader does not look at its context; what the first load then returns is not kept.
-// Fails without the third case in wait, or without taken.
+// Fails without the third case in wait.
 func TestWaiterTakesOver(t *testing.T) {
 	for _, heeds := range []bool{false, true} {
 		c := Must(Config[int, int]{Capacity: 100})
