@@ -272,10 +272,8 @@ func (c *Cache[K, V]) SetMany(keys []K, values []V) {
 }
 
 // DeleteFunc removes the entries for which f returns true, and returns how many. f
-// is called, under no lock, with every entry that is there throughout; and again, as in
-// Compute, if the entry may have changed before it could be removed. (An f that changes
-// the entry itself whenever it is called gets its way after a few calls: the entry
-// stays.)
+// is called, under no lock, with every entry that is there throughout. One that changes
+// after f has seen it stays; where that cannot be known for sure, f is called again.
 func (c *Cache[K, V]) DeleteFunc(f func(key K, value V) bool) (deleted int) {
 	c.eachHome(true, func(e *visited[K, V]) bool {
 		was, found := e.id, true
@@ -284,8 +282,8 @@ func (c *Cache[K, V]) DeleteFunc(f func(key K, value V) bool) (deleted int) {
 			if c.remove(e.hash, e.Key, &r) {
 				deleted++
 			}
-			if !r.unmet {
-				break
+			if !r.unmet || c.valueKind != valueFixed {
+				break // it is gone, or has changed for sure
 			}
 			was, _, found = c.look(e.hash, e.Key, false)
 		}

@@ -34,7 +34,6 @@ func TestPeers(t *testing.T) {
 		{"goexit in a callback", goexitInCallback},
 		{"callback that refers to its cache", callbackRefersToCache},
 		{"nil and zero are values", nilAndZeroAreValues},
-		{"expired while waiting for a lock", expiredWhileWaiting},
 		{"the wall clock is set", wallClockIsSet},
 		{"no test code in users' programs", noTestCodeInPrograms},
 	} {
@@ -450,31 +449,6 @@ func nilAndZeroAreValues(t *testing.T) {
 	empty.Set(struct{}{}, struct{}{})
 	if _, ok := empty.Get(struct{}{}); !ok || !empty.Delete(struct{}{}) || empty.Len() != 0 {
 		t.Error("an empty key is not kept")
-	}
-}
-
-// Guards G11 in Delete: the clock counts that is read after the wait for a lock.
-// Fails if Delete reads it first (shown).
-func expiredWhileWaiting(t *testing.T) {
-	c := headless(t, Config[int, string]{Capacity: 100})
-	const ttl = 20 * time.Millisecond
-	c.SetWithTTL(1, "value", ttl)
-	tb := c.table.Load()
-	h, ok := tb.tryLock(tb.homeOf(c.hash(1)), lockSpins)
-	if !ok {
-		t.Fatal("the bucket is locked")
-	}
-	result := make(chan bool)
-	started := make(chan bool)
-	go func() {
-		close(started)
-		result <- c.Delete(1)
-	}()
-	<-started
-	time.Sleep(2 * ttl)
-	h.unlock()
-	if <-result {
-		t.Error("Delete of an entry that expired while it waited = true")
 	}
 }
 
