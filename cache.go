@@ -132,7 +132,7 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 			w.leave()
 			return c.getDue(hash, key)
 		}
-		if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() {
+		if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() { // noteAccess, by hand
 			c.note(b.word(i), x)
 		}
 		value = c.loadValue(p)
@@ -181,14 +181,6 @@ func (c *Cache[K, V]) lookNear(w *worker, t *table, head, hash uint64, key K) (v
 		}
 	}
 	return value, false
-}
-
-// note notes a hit on a protected entry whose word was x. (A place that has been
-// taken out meanwhile holds a stamp.)
-func (c *Cache[K, V]) note(word *atomic.Uint32, x uint32) {
-	if x&policyLive != 0 {
-		publish32(word, touched(x, c.now16(), fadeTicks))
-	}
 }
 
 // getSlow is Get where tiers are consulted or readers publish by atomic stores,
@@ -290,8 +282,8 @@ func (c *Cache[K, V]) postponeAt(s spot, now int64) {
 		return
 	}
 	old, to := at.Load(), after(now, c.idle)
-	if limit := s.t.limits.at(i); limit != nil && limit.Load() != 0 {
-		to = min(to, limit.Load())
+	if limit := readIn(&s.t.limits, i); limit != 0 {
+		to = min(to, limit)
 	}
 	if hasValue(old, now) && to-old >= c.grain {
 		at.CompareAndSwap(old, to)

@@ -144,7 +144,7 @@ func idleWorker(t *testing.T, c *Cache[int, int], n int64) *worker {
 	w := c.workers.add(true)
 	c.workers.mu.Unlock()
 	w.owner.Store(1) // not to be borrowed
-	if w.permits = c.takeSomePermits(n); w.permits == 0 {
+	if w.permits = int(takeSome(&c.permits, n)); w.permits == 0 {
 		t.Fatal("there are no permits")
 	}
 	return w
@@ -171,7 +171,7 @@ func TestPermitsOfIdleWorkers(t *testing.T) {
 	for range 8 {
 		c.Delete(anyKey(t, c))
 	}
-	w.permits = c.takeSomePermits(8)
+	w.permits = int(takeSome(&c.permits, 8))
 	c.Set(1, 1)
 	if v, ok := c.Get(1); !ok || v != 1 {
 		t.Errorf("Get = %d, %v, want 1", v, ok)

@@ -132,10 +132,7 @@ func (c *column[T]) ensureAll() {
 // deadline is that of a protected entry, or noDeadline. It does not depend on
 // the hint in the policy word, which a place loses when it is retired.
 func (t *table) deadline(i uint64) int64 {
-	if d := t.deadlines.at(i); d != nil {
-		return d.Load()
-	}
-	return noDeadline
+	return readIn(&t.deadlines, i)
 }
 
 // expired reports whether a deadline has come.
@@ -145,6 +142,14 @@ func expired(deadline, now int64) bool {
 
 // hasValue reports whether an entry with this deadline has a value now.
 func hasValue(deadline, now int64) bool { return deadline == noDeadline || deadline > now }
+
+// readIn is the number of a place in a column, or 0 if its chunk has not been made.
+func readIn(column *column[atomic.Int64], i uint64) int64 {
+	if x := column.at(i); x != nil {
+		return x.Load()
+	}
+	return 0
+}
 
 func setIn(column *column[atomic.Int64], i uint64, to int64) {
 	if x := column.at(i); x != nil {
@@ -172,11 +177,7 @@ func eventOf(deadline, reload int64, due bool) int64 {
 
 // noteEvent lets the sweep know of the deadline of a live entry (I1).
 func (t *table) noteEvent(i uint64, due bool) {
-	d := t.deadline(i)
-	reload := int64(0)
-	if r := t.reloads.at(i); r != nil {
-		reload = r.Load()
-	}
+	d, reload := t.deadline(i), readIn(&t.reloads, i)
 	if d != noDeadline || reload != 0 {
 		t.lowerEvent(i/chunkPlaces, eventOf(d, reload, due))
 	}
@@ -229,10 +230,7 @@ func (c *Cache[K, V]) sweepChunk(t *table, chunk uint64, now int64) {
 	next := farFuture
 	first := chunk * chunkPlaces
 	for i := first; i < min(first+chunkPlaces, t.homes*bucketPlaces); i++ {
-		d, reload := t.deadline(i), int64(0)
-		if r := t.reloads.at(i); r != nil {
-			reload = r.Load()
-		}
+		d, reload := t.deadline(i), readIn(&t.reloads, i)
 		if d == noDeadline && reload == 0 {
 			continue
 		}

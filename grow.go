@@ -194,13 +194,8 @@ func (c *Cache[K, V]) moveEntry(w *worker, at *hold, s spot, t *table) bool {
 // asChange is the change that would put an entry in as it is.
 func (c *Cache[K, V]) asChange(s spot, due bool) change[K, V] {
 	t, i, p := s.t, s.index(), placeAt[K, V](s)
-	u := change[K, V]{hash: t.hashes[i], key: p.key, value: p.value, deadline: t.deadline(i), due: due}
-	if x := t.limits.at(i); x != nil {
-		u.limit = x.Load()
-	}
-	if x := t.reloads.at(i); x != nil {
-		u.reload = x.Load()
-	}
+	u := change[K, V]{hash: t.hashes[i], key: p.key, value: p.value, due: due}
+	u.deadline, u.limit, u.reload = t.deadline(i), readIn(&t.limits, i), readIn(&t.reloads, i)
 	if x := t.weights.at(i); x != nil {
 		u.weight = x.Load()
 	}

@@ -222,6 +222,3 @@ func (c *Cache[K, V]) restore(key K, value V, ttl time.Duration, weight uint32, 
 	}
 	return c.apply(&u, false) == outcomeDone
 }
-
-// userCodec is that of the configuration.
-func (c *Cache[K, V]) userCodec() Codec[K, V] { return c.codec }

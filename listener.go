@@ -46,6 +46,15 @@ func (c Cause) String() string {
 	return "unknown"
 }
 
+// at is the cause for which a value with a deadline leaves: it may have expired. now is
+// the clock, or 0 if that is not asked.
+func (c Cause) at(deadline, now int64) Cause {
+	if now != 0 && expired(deadline, now) {
+		return CauseExpired
+	}
+	return c
+}
+
 // A Removal is what Config.OnRemoval is told.
 type Removal[K comparable, V any] struct {
 	Key   K
@@ -120,6 +129,15 @@ func (l *listener[K, V]) pause() {
 	if l.waiting.Load() > backlogMost && !l.isCaller() {
 		time.Sleep(backlogPause)
 	}
+}
+
+// spareReport is memory for the report of a value that may leave, if there is a
+// listener. Not pinned.
+func (c *Cache[K, V]) spareReport() *removal[K, V] {
+	if c.listener == nil {
+		return nil
+	}
+	return c.listener.get()
 }
 
 // report ends an operation that may have pushed reports: dispatch and pause. Not

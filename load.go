@@ -320,10 +320,6 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(ctx contex
 	if value, ok := c.Get(key); ok {
 		return value, nil
 	}
-	return c.getOrLoadSlow(ctx, key, load)
-}
-
-func (c *Cache[K, V]) getOrLoadSlow(ctx context.Context, key K, load Loader[K, V]) (V, error) {
 	return c.load1(ctx, c.hash(key), key, load, false)
 }
 

@@ -43,7 +43,7 @@ func TestRefreshAfter(t *testing.T) {
 			}
 			time.Sleep(time.Second - 1)
 			want("old", 1)
-			time.Sleep(1)
+			time.Sleep(1 * time.Nanosecond)
 			synctest.Wait()
 			want("new", 1)
 			time.Sleep(after - time.Microsecond)
@@ -219,7 +219,7 @@ func TestNegativeTTLIsExact(t *testing.T) {
 				if _, err := c.GetOrLoad(ctx0, 1, load); err != ErrNotFound || calls != n {
 					t.Errorf("%v: %v after %d calls, want %d", ttl, err, calls, n)
 				}
-				time.Sleep(1)
+				time.Sleep(1 * time.Nanosecond)
 			}
 			time.Sleep(time.Second)
 			if n := c.Len(); n != 0 {
@@ -246,7 +246,7 @@ func TestLoadTTLIsExact(t *testing.T) {
 			if v, err := c.GetOrLoad(ctx0, 1, load); v != n || err != nil {
 				t.Errorf("GetOrLoad = %d, %v, want %d", v, err, n)
 			}
-			time.Sleep(1)
+			time.Sleep(1 * time.Nanosecond)
 		}
 	})
 }

@@ -67,7 +67,7 @@ func updateResetsDeadline(t *testing.T) {
 				t.Errorf("Get = %d, %v before the last deadline, want %d", v, ok, version)
 			}
 		}
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		if v, ok := get(1); ok {
 			t.Errorf("Get = %d at the last deadline", v)
 		}
@@ -231,7 +231,7 @@ func deadlinePassedAtOnce(t *testing.T) {
 	for k := range 500 {
 		c.SetWithTTL(k, "value", time.Duration(1+k%3))
 	}
-	time.Sleep(1)
+	time.Sleep(1 * time.Nanosecond)
 	if v, ok := c.Get(0); ok {
 		t.Errorf("Get = %q after a nanosecond, want none", v)
 	}
@@ -310,7 +310,7 @@ func readJustBeforeDeadline(t *testing.T) {
 			}
 		}
 		for age := range 20 {
-			time.Sleep(1)
+			time.Sleep(1 * time.Nanosecond)
 			if v, ok := c.Get(1); ok {
 				t.Errorf("Get = %d, %d ns after the deadline", v, age)
 			}

@@ -182,7 +182,15 @@ func (c *Cache[K, V]) now16() uint32 { return c.tickNow.Load() }
 
 // noteAccess notes a hit on an entry that its caller's section or lock protects.
 func (c *Cache[K, V]) noteAccess(word *atomic.Uint32) {
-	if x := word.Load(); x&policyLive != 0 && x&policyQuietMask != c.quiet.Load() {
+	if x := word.Load(); x&policyQuietMask != c.quiet.Load() {
+		c.note(word, x)
+	}
+}
+
+// note notes a hit that has something to tell, on an entry whose word was x. (A place
+// that has been taken out meanwhile holds a stamp.)
+func (c *Cache[K, V]) note(word *atomic.Uint32, x uint32) {
+	if x&policyLive != 0 {
 		publish32(word, touched(x, c.now16(), fadeTicks))
 	}
 }

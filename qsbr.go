@@ -145,11 +145,15 @@ func (w *worker) protect(b *bucketHead, writer, fenced bool) {
 	if writer {
 		a |= writerBit
 	}
+	w.announce(a, fenced)
+}
+
+func (w *worker) announce(hazard uintptr, fenced bool) {
 	if plainStores && !fenced {
-		publishAddress(&w.hazard, a)
+		publishAddress(&w.hazard, hazard)
 		return
 	}
-	w.hazard.Store(a)
+	w.hazard.Store(hazard)
 }
 
 // checkLife is the detector of the debug builds: a place that a section reads
@@ -235,13 +239,21 @@ func (c *Cache[K, V]) beginGrace(g *grace) bool {
 		return false // (I3)
 	}
 	g.running = true
-	for _, w := range *c.workers.all.Load() {
-		x := waiter{w, 0, w.counts.ops()}
-		if x.hazard = w.hazard.Load(); x.hazard != 0 && !skipScan() {
-			g.waiting = append(g.waiting, x)
-		}
+	if !skipScan() {
+		g.waiting = c.workers.sections(g.waiting, ^uintptr(0))
 	}
 	return true
+}
+
+// sections appends the sections under way whose hazard has any of the bits of a mask.
+func (r *registry) sections(list []waiter, mask uintptr) []waiter {
+	for _, w := range *r.all.Load() {
+		x := waiter{w, 0, w.counts.ops()}
+		if x.hazard = w.hazard.Load(); x.hazard&mask != 0 {
+			list = append(list, x)
+		}
+	}
+	return list
 }
 
 // fence is W2.
@@ -277,15 +289,8 @@ func (c *Cache[K, V]) settleWriters() {
 	for !c.fence() {
 		runtime.Gosched()
 	}
-	var storing []waiter
-	for _, w := range *c.workers.all.Load() {
-		x := waiter{w, 0, w.counts.ops()}
-		if x.hazard = w.hazard.Load(); x.hazard&writerBit != 0 {
-			storing = append(storing, x)
-		}
-	}
-	for i := range storing {
-		for !storing[i].left() {
+	for _, x := range c.workers.sections(nil, writerBit) {
+		for !x.left() {
 			runtime.Gosched()
 		}
 	}

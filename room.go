@@ -5,6 +5,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"runtime"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,12 +41,7 @@ func (c *Cache[K, V]) getPermit(w *worker, hash uint64) *worker {
 			return nil
 		}
 	}
-	w = c.enter()
-	for !c.usesPermits(w) {
-		w.leave()
-		runtime.Gosched()
-		w = c.enter()
-	}
+	w = c.awaitPermits(c.enter())
 	w.permits += n
 	return w
 }
@@ -58,20 +54,21 @@ func (c *Cache[K, V]) takePermits(w *worker) bool {
 	if c.crowded.Load() {
 		limit = max(int(c.workers.stock.Load()), 1)
 	}
-	n := c.takeSomePermits(int64(limit))
+	n := int(takeSome(&c.permits, int64(limit)))
 	w.permits += n
 	return n > 0
 }
 
-func (c *Cache[K, V]) takeSomePermits(limit int64) int {
+// takeSome takes n, or what there is of it.
+func takeSome(from *atomic.Int64, n int64) int64 {
 	for {
-		have := c.permits.Load()
-		n := min(have, limit)
-		if n <= 0 {
+		have := from.Load()
+		taken := min(have, n)
+		if taken <= 0 {
 			return 0
 		}
-		if c.permits.CompareAndSwap(have, have-n) {
-			return int(n)
+		if from.CompareAndSwap(have, have-taken) {
+			return taken
 		}
 	}
 }
@@ -147,8 +144,8 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 				spins = max(spins, roomSpins+roomYields)
 			}
 		}
-		if n := c.takeSomePermits(1); n > 0 {
-			return n
+		if takeSome(&c.permits, 1) > 0 {
+			return 1
 		}
 		switch patient := c.alone.Load()%aloneAtOnce == 0; {
 		case spins < roomSpins:
@@ -337,20 +334,6 @@ func (c *Cache[K, V]) takeWeight(n int64) bool {
 	}
 }
 
-// takeSomeWeight takes n, or what there is of it.
-func (c *Cache[K, V]) takeSomeWeight(n int64) int64 {
-	for {
-		have := c.room.Load()
-		taken := min(have, n)
-		if taken <= 0 {
-			return 0
-		}
-		if c.room.CompareAndSwap(have, have-taken) {
-			return taken
-		}
-	}
-}
-
 // makeWeight evicts until there is the weight that a change needs, and takes it. It
 // reports false if the entry has become heavier than the cache, or if other Sets
 // have kept for long what they had taken. Not pinned.
@@ -401,7 +384,7 @@ const weightTries = roomSpins + roomYields + 2000
 func (c *Cache[K, V]) passForWeight(needs int64) (evicted int, ok bool) {
 	c.passes.Add(1)
 	c.drain(false)
-	got := c.takeSomeWeight(needs)
+	got := takeSome(&c.room, needs)
 	for got < needs {
 		n := c.evict(1)
 		if n == 0 {
@@ -409,7 +392,7 @@ func (c *Cache[K, V]) passForWeight(needs int64) (evicted int, ok bool) {
 			return evicted, false
 		}
 		evicted += n
-		got += c.takeSomeWeight(needs - got)
+		got += takeSome(&c.room, needs-got)
 	}
 	return evicted, true
 }
@@ -512,12 +495,19 @@ const shrinkBatch = 256
 // usesPermits says that a section is about to use its worker's permits, and reports
 // whether it may. What the section protected it protects no more. Pinned.
 func (c *Cache[K, V]) usesPermits(w *worker) bool {
-	if plainStores && !c.fenced {
-		publishAddress(&w.hazard, permitHazard)
-	} else {
-		w.hazard.Store(permitHazard)
-	}
+	w.announce(permitHazard, c.fenced)
 	return !w.frozen.Load()
+}
+
+// awaitPermits begins sections, of which w's is the first, until one may use its
+// worker's permits. It is entered pinned and returns pinned.
+func (c *Cache[K, V]) awaitPermits(w *worker) *worker {
+	for !c.usesPermits(w) {
+		w.leave()
+		runtime.Gosched()
+		w = c.enter()
+	}
+	return w
 }
 
 // permitHazard is the address of no bucket.

@@ -75,7 +75,7 @@ type blockCodec[K comparable, V any] interface {
 const identityLimit = 1000
 
 func (c *Cache[K, V]) blockCodec() (blockCodec[K, V], error) {
-	if own := c.userCodec(); own != nil {
+	if own := c.codec; own != nil {
 		return ownCodec[K, V]{own}, nil
 	}
 	key, err := halfFor[K](true)

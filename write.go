@@ -190,9 +190,7 @@ func (c *Cache[K, V]) dueAt(u *change[K, V]) bool {
 // apply makes a change. resident is what the caller believes of the key. The result
 // is outcomeDone, outcomeClosed, outcomeUnmet or outcomeRefused. Not pinned.
 func (c *Cache[K, V]) apply(u *change[K, V], resident bool) outcome {
-	if c.listener != nil {
-		u.spare = c.listener.get()
-	}
+	u.spare = c.spareReport()
 	if c.weigher != nil && int64(u.weight) > c.maxWeight.Load() {
 		result := c.refuse(u)
 		c.report(u.spare)
@@ -216,12 +214,7 @@ func (c *Cache[K, V]) attempts(w *worker, u *change[K, V], resident bool) outcom
 		c.fetchAside(u.hash)
 	}
 	for try := 0; ; {
-		if !c.usesPermits(w) {
-			w.leave()
-			runtime.Gosched()
-			w = c.enter()
-			continue
-		}
+		w = c.awaitPermits(w)
 		if !resident && w.permits == 0 {
 			if w = c.getPermit(w, u.hash); w == nil {
 				return c.refuse(u)
@@ -647,10 +640,7 @@ func (c *Cache[K, V]) sayGoodbye(old spot, r *leaving[K, V]) {
 	r.hadValue = true
 	if c.timed.Load() {
 		d := old.t.deadline(old.index())
-		r.hadValue = d >= 0
-		if r.now != 0 && expired(d, r.now) {
-			r.cause = CauseExpired
-		}
+		r.hadValue, r.cause = d >= 0, r.cause.at(d, r.now)
 	}
 	if !r.hadValue || !r.wanted && c.listener == nil {
 		return
@@ -685,7 +675,8 @@ func (c *Cache[K, V]) updateInPlace(home *hold, s spot, u *change[K, V]) outcome
 	}
 	at := home
 	var other hold
-	if dated := hasDeadline || u.reload != 0; dated {
+	dated := hasDeadline || u.reload != 0
+	if dated {
 		var ok bool
 		if at, ok = s.t.alsoLock(home, &other, s.b); !ok {
 			return outcomeLocked
@@ -702,14 +693,10 @@ func (c *Cache[K, V]) updateInPlace(home *hold, s spot, u *change[K, V]) outcome
 	i := s.index()
 	if c.listener != nil {
 		if d := s.t.deadline(i); d >= 0 {
-			cause := CauseReplaced
-			if u.now != 0 && expired(d, u.now) {
-				cause = CauseExpired
-			}
-			c.listener.push(&u.spare, u.key, old, cause)
+			c.listener.push(&u.spare, u.key, old, CauseReplaced.at(d, u.now))
 		}
 	}
-	if hasDeadline || u.reload != 0 {
+	if dated {
 		s.t.date(i, u.deadline, u.limit, u.reload)
 		if at.head &^= dueBit(s.i); u.due {
 			at.head |= dueBit(s.i)
@@ -790,9 +777,7 @@ func (c *Cache[K, V]) mayLeave(s spot, position uint32, r *leaving[K, V]) bool {
 
 // takeAway is removeAt with all that is around it. Not pinned.
 func (c *Cache[K, V]) takeAway(s spot, r *leaving[K, V]) bool {
-	if c.listener != nil {
-		r.spare = c.listener.get()
-	}
+	r.spare = c.spareReport()
 	w := c.enter()
 	ok := c.removeAt(w, s, r)
 	if ok {
@@ -843,9 +828,7 @@ func (c *Cache[K, V]) finishSet(w *worker) {
 // remove takes a key out of the index, if it is there and is the one that the
 // leaving names, and reports whether it did. Not pinned.
 func (c *Cache[K, V]) remove(hash uint64, key K, r *leaving[K, V]) bool {
-	if c.listener != nil {
-		r.spare = c.listener.get()
-	}
+	r.spare = c.spareReport()
 	if (r.only == ifSame || r.wanted) && c.lockless.Load() {
 		c.settleWriters() // or a store in place could be lost: it is neither seen nor left
 	}
@@ -883,9 +866,6 @@ func (c *Cache[K, V]) tryRemove(hash uint64, key K, r *leaving[K, V]) (found, ag
 	if !ok {
 		home.unlock()
 		return false, true
-	}
-	if r.now != 0 && expired(t.deadline(s.index()), r.now) {
-		r.cause = CauseExpired
 	}
 	c.policy.forget(w, s)
 	c.takeOut(w, &home, at, s, r)
@@ -926,10 +906,7 @@ func (c *Cache[K, V]) clearAll() {
 }
 
 func (c *Cache[K, V]) clearTable(t *table) {
-	now := int64(0)
-	if c.timed.Load() {
-		now = c.now()
-	}
+	now := c.nowIfTimed()
 	for b := uint64(0); b < t.homes; b++ {
 		n := 0
 		for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
