@@ -165,6 +165,9 @@ func (c *Cache[K, V]) getNear(w *worker, t *table, head, hash uint64, key K) (va
 func (c *Cache[K, V]) lookNear(w *worker, t *table, head, hash uint64, key K) (value V, ok bool) {
 	n := t.homeOf(hash)
 	for m := head >> marksShift & marksMask; m != 0; m &= m - 1 {
+		if debug {
+			yield(pointBeforeNeighbour)
+		}
 		b := bucketAt[K, V](t, t.near(n, bits.TrailingZeros64(m)+1))
 		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b)))
 		head := b.head.Load()
@@ -173,6 +176,9 @@ func (c *Cache[K, V]) lookNear(w *worker, t *table, head, hash uint64, key K) (v
 			p := b.place(i)
 			if p.key != key || isDue(head, i) {
 				continue
+			}
+			if t.at(n).head.Load()&headLock != 0 { // (I7) of tiers.go
+				return value, false
 			}
 			if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() {
 				c.note(b.word(i), x)
@@ -443,10 +449,7 @@ func (c *Cache[K, V]) same(s spot, id *identity[V]) bool {
 	case c.valueKind == valuePointer && unsafe.Sizeof(id.value) == unsafe.Sizeof(uintptr(0)):
 		return atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&placeAt[K, V](s).value))) == *(*unsafe.Pointer)(unsafe.Pointer(&id.value))
 	}
-	a := &s.t.aside[s.b]
-	since := a.fills.Load() - id.fills
-	return s == id.at && a.last(s.i) == id.last &&
-		since <= recentMask && (id.last-id.fills-1)&recentMask >= since
+	return s == id.at && s.t.aside[s.b].holdsSince(s.i, id.last, id.fills)
 }
 
 // Set gives key a value, for as long as Config.TTL says. The value is visible

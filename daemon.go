@@ -126,6 +126,9 @@ func (c *Cache[K, V]) wake() {
 	}
 	if c.timer != nil {
 		c.timer.Reset(c.poll)
+		if c.closed.Load() { // since the look above: Close may have stopped it before
+			c.timer.Stop()
+		}
 		return
 	}
 	select {

@@ -21,6 +21,8 @@ const (
 	pointBeforePark
 	pointInPlace
 	pointMoved
+	pointBeforeNeighbour
+	pointShown
 	pointCount
 )
 

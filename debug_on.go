@@ -14,17 +14,19 @@ const debug = true
 type yieldPoint int
 
 const (
-	pointReadProtected yieldPoint = iota // a reader holds a protected node
-	pointReadCandidate                   // a reader has loaded a slot number, not yet published it
-	pointBucketLocked                    // a writer holds a bucket's lock
-	pointBeforeRetire                    // a node is unlinked everywhere, not yet retired
-	pointBeforePromote                   // the pass is about to store into a tier
-	pointAfterPromote                    // the pass has stored into a tier, has not looked at the mark
-	pointGraceScanned                    // a reclaimer has scanned the hazards, frees next
-	pointPass                            // the pass holds its try-lock
-	pointBeforePark                      // the daemon has announced that it parks, looks once more
-	pointInPlace                         // a writer is about to store a word in place
-	pointMoved                           // an entry has been shown in the new table, is about to leave the old one
+	pointReadProtected   yieldPoint = iota // a reader holds a protected node
+	pointReadCandidate                     // a reader has loaded a slot number, not yet published it
+	pointBucketLocked                      // a writer holds a bucket's lock
+	pointBeforeRetire                      // a node is unlinked everywhere, not yet retired
+	pointBeforePromote                     // the pass is about to store into a tier
+	pointAfterPromote                      // the pass has stored into a tier, has not looked at the mark
+	pointGraceScanned                      // a reclaimer has scanned the hazards, frees next
+	pointPass                              // the pass holds its try-lock
+	pointBeforePark                        // the daemon has announced that it parks, looks once more
+	pointInPlace                           // a writer is about to store a word in place
+	pointMoved                             // an entry has been shown in the new table, is about to leave the old one
+	pointBeforeNeighbour                   // a reader has loaded the home's marks, looks at a neighbour next
+	pointShown                             // a new entry has been shown next door, its home is still locked
 	pointCount
 )
 

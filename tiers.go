@@ -41,6 +41,13 @@ import (
 // A replacement that lies in another bucket than the old entry is published
 // before the old one is taken out; whichever comes first in that order hides
 // the other, so nobody sees the new value and then the old.
+// (I7) But the marks that a reader goes by may be old: it may come upon a new entry
+// next door that readers who begin later do not see yet, for the old one is in the
+// home, or nearer to it, where it was not when this reader looked. Then the Set has
+// not returned and holds the home's lock. So a reader who finds its key next door
+// looks whether the home is locked. If it is, it looks through all again, and an
+// entry that it finds a second time is the first in the order of (I6): what hid it
+// would have been there all the while.
 //
 // Why a reader that misses is right. A key that was there all the time was in
 // one place all the time, its tag and the mark were set, so it was seen. If it
@@ -155,30 +162,62 @@ func (c *Cache[K, V]) find(w *worker, hash uint64, key K, writer bool) (spot, ma
 // probe is find in one table.
 func (c *Cache[K, V]) probe(w *worker, t *table, hash uint64, key K, writer bool) (spot, manner) {
 	n := t.homeOf(hash)
-	home := bucketAt[K, V](t, n)
+	home := t.at(n)
+	var before sighting
 	for try := 0; ; try++ {
-		w.protect(&home.bucketHead, writer, c.fenced)
-		head := home.head.Load()
-		if i := c.search(w, t, n, head, hash, key); i >= 0 {
-			return spot{t, n, i}, dueIn(head, i)
-		}
-		marks := head >> marksShift & marksMask
-		if marks == 0 {
+		s, how, head := c.scan(w, t, n, hash, key, writer)
+		switch {
+		case s.b == n && s.found():
+			return s, how
+		case s.found(): // (I7)
+			if home.head.Load()&headLock == 0 || before.again(s) {
+				return s, how
+			}
+		case head&(marksMask<<marksShift) == 0 || (home.head.Load()^head)&^headLock == 0:
 			return spot{}, inIndex
 		}
-		for m := marks; m != 0; m &= m - 1 {
-			at := t.near(n, bits.TrailingZeros64(m)+1)
-			b := bucketAt[K, V](t, at)
-			w.protect(&b.bucketHead, writer, c.fenced)
-			head := b.head.Load()
-			if i := c.search(w, t, at, head, hash, key); i >= 0 {
-				return spot{t, at, i}, dueIn(head, i)
-			}
-		}
-		if (home.head.Load()^head)&^headLock == 0 || try == probeTries {
+		if try == probeTries {
 			return spot{}, inIndex
 		}
 	}
+}
+
+// scan looks once for a key, in its home and in the buckets that this marks, and gives
+// the home's head as it was.
+func (c *Cache[K, V]) scan(w *worker, t *table, n, hash uint64, key K, writer bool) (spot, manner, uint64) {
+	w.protect(t.at(n), writer, c.fenced)
+	home := t.at(n).head.Load()
+	if i := c.search(w, t, n, home, hash, key); i >= 0 {
+		return spot{t, n, i}, dueIn(home, i), home
+	}
+	for m := home >> marksShift & marksMask; m != 0; m &= m - 1 {
+		if debug {
+			yield(pointBeforeNeighbour)
+		}
+		at := t.near(n, bits.TrailingZeros64(m)+1)
+		w.protect(t.at(at), writer, c.fenced)
+		head := t.at(at).head.Load()
+		if i := c.search(w, t, at, head, hash, key); i >= 0 {
+			return spot{t, at, i}, dueIn(head, i), home
+		}
+	}
+	return spot{}, inIndex, home
+}
+
+// A sighting is an entry that a reader has come upon.
+type sighting struct {
+	at          spot
+	last, fills uint32 // see identity
+}
+
+// again reports whether an entry is the one that was seen before, and remembers it. It
+// is protected.
+func (x *sighting) again(s spot) bool {
+	a := &s.t.aside[s.b]
+	now := sighting{s, a.last(s.i), a.fills.Load()}
+	same := now.at == x.at && a.holdsSince(s.i, x.last, x.fills)
+	*x = now
+	return same
 }
 
 // search looks for a key in one bucket that is protected or locked.

@@ -514,6 +514,9 @@ func (c *Cache[K, V]) show(home, at *hold, s spot, u *change[K, V]) {
 	}
 	at.tag(s.i, u.hash, u.due)
 	at.unlockVisible()
+	if debug {
+		yield(pointShown)
+	}
 	home.head |= mark(s.t.distance(home.n, s.b))
 }
 
