@@ -130,22 +130,25 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 		if spins > 0 {
 			idle(idleTurns) // and leave the lines to the holder
 		}
+		if takeSome(&c.permits, 1) > 0 {
+			return 1
+		}
 		if c.lockPass() {
-			n := c.passForRoom(int(c.batch.Load()))
+			n, needed := 0, c.permits.Load() <= 0 // or who waited would all evict
+			if needed {
+				n = c.passForRoom(int(c.batch.Load()))
+				c.permits.Add(int64(max(n-1, 0)))
+			}
 			if c.alone.Load() != 0 {
 				c.alone.Store(0)
 			}
 			c.unlockPass()
 			if n > 0 {
-				c.permits.Add(int64(n - 1))
 				return 1
 			}
-			if c.weigher != nil { // they may all be pinned: look at once
+			if needed && c.weigher != nil { // they may all be pinned: look at once
 				spins = max(spins, roomSpins+roomYields)
 			}
-		}
-		if takeSome(&c.permits, 1) > 0 {
-			return 1
 		}
 		switch patient := c.alone.Load()%aloneAtOnce == 0; {
 		case spins < roomSpins:
