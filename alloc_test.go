@@ -51,9 +51,6 @@ func TestAllocationFree(t *testing.T) {
 	testAllocs(t, func(i int) string { return fmt.Sprint("key", i) }, uint64(1))
 	testAllocs(t, func(i int) string { return fmt.Sprint("key", i) }, "value")
 	testAllocs(t, func(i int) [16]byte { return [16]byte{byte(i), byte(i >> 8)} }, uint64(1))
-	testAllocs(t, func(i int) plainLong { return plainLong{a: uint64(i)} }, "value")
-	testAllocs(t, func(i int) padded { return padded{1, uint64(i)} }, new(int))
-	testAllocs(t, func(i int) float64 { return float64(i) }, uint64(1))
 	testAllocs(t, func(i int) struct{ a, b string } {
 		return struct{ a, b string }{"x", fmt.Sprint(i)}
 	}, [100]byte{})

@@ -17,6 +17,14 @@ func headless[K comparable, V any](t testing.TB, cfg Config[K, V]) *Cache[K, V] 
 	return c
 }
 
+// scaled is n, or a tenth of it in debug builds, where each step costs as much as ten.
+func scaled(n int) int {
+	if debug {
+		return n / 10
+	}
+	return n
+}
+
 // heapNow is the live heap.
 func heapNow() int64 {
 	runtime.GC()

@@ -22,7 +22,7 @@ func setNew(c *Cache[int, int], first, n int) {
 // without shrink (shown), and, on the way up, without the change of crowded (shown:
 // permits stay with workers).
 func TestSetCapacity(t *testing.T) {
-	for _, most := range []int{1, 2, 10, 100, 5000, 40_000} {
+	for _, most := range []int{1, 2, 10, 100, scaled(40_000)} {
 		c := Must(Config[int, int]{Capacity: most})
 		next := 0
 		fill := func(n int) {
@@ -70,7 +70,7 @@ func TestSetCapacityUnderFire(t *testing.T) {
 	if testing.Short() || debug {
 		rounds = 60
 	}
-	for _, most := range []int{20, 3000, 20_000} {
+	for _, most := range []int{20, 3000, scaled(20_000)} {
 		c := Must(Config[int, string]{Capacity: most})
 		var stop atomic.Bool
 		var wg sync.WaitGroup
@@ -112,14 +112,15 @@ func TestSetCapacityUnderFire(t *testing.T) {
 // Guards against what is left of two SetCapacity at once: one of them has come last,
 // in all that it sets. Fails without the pass lock round it.
 func TestSetCapacityTwiceAtOnce(t *testing.T) {
-	c := Must(Config[int, int]{Capacity: 50_000})
+	most := scaled(50_000)
+	c := Must(Config[int, int]{Capacity: most})
 	defer c.Close()
-	setNew(c, 0, 100_000)
+	setNew(c, 0, 2*most)
 	var wg sync.WaitGroup
 	for g := range 4 {
 		spawn(&wg, func() {
 			for n := range 100 {
-				if err := c.SetCapacity(1 + (n*7919+g*10_007)%50_000); err != nil {
+				if err := c.SetCapacity(1 + (n*7919+g*10_007)%most); err != nil {
 					t.Error(err)
 				}
 			}
@@ -133,7 +134,7 @@ func TestSetCapacityTwiceAtOnce(t *testing.T) {
 	if c.Len() > c.Capacity() {
 		t.Errorf("Len is %d, capacity %d", c.Len(), c.Capacity())
 	}
-	setNew(c, 200_000, 60_000)
+	setNew(c, 200_000, most)
 	invariants(t, c)
 }
 
@@ -295,6 +296,9 @@ func TestLimitErrors(t *testing.T) {
 // capacity of evictions takes as many ticks as before. Fails if setCapacity reckons
 // from the first eviction again (shown: the ages jump).
 func TestTimeGoesOn(t *testing.T) {
+	if debug {
+		t.Skip("it is all one goroutine, and long")
+	}
 	oneP(t)
 	c := seeded(t, Config[int, int]{Capacity: 20_000})
 	defer c.Close()

@@ -22,9 +22,9 @@ func TestModel(t *testing.T) {
 				if degenerate {
 					cfg.Hasher = func(k int) uint64 { return uint64(k % 8) }
 				}
-				modelRun(t, cfg, 60000)
+				modelRun(t, cfg, scaled(60_000))
 				cfg.T1Slots, cfg.T2Slots = 16, 64
-				modelRun(t, cfg, 20000)
+				modelRun(t, cfg, scaled(20_000))
 			})
 		}
 	}
@@ -184,7 +184,7 @@ func coherent(t *testing.T, tiers int) {
 // seen, and Len keeps its bound.
 // Guards: freeByHand beside grace periods; evictNear.
 func TestStalls(t *testing.T) {
-	for _, capacity := range []int{10, 10000} {
+	for _, capacity := range []int{10, max(scaled(10_000), 2000)} {
 		t.Run(fmt.Sprint("reader/", capacity), func(t *testing.T) {
 			c := Must(Config[int, string]{Capacity: capacity})
 			defer c.Close()

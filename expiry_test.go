@@ -166,7 +166,7 @@ func TestExpiryFunction(t *testing.T) {
 func TestSweepLooksThroughNoChunkInVain(t *testing.T) {
 	entries := 1_000_000
 	if debug || testing.Short() {
-		entries = 100_000
+		entries = scaled(200_000)
 	}
 	c := headless(t, Config[int, int]{Capacity: entries})
 	c.eager = false

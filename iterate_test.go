@@ -103,7 +103,7 @@ func TestIterationUnderFire(t *testing.T) {
 func TestIterationWhileTheIndexGrows(t *testing.T) {
 	const stable = 200
 	for _, at := range []int{0, 1, stable / 2, stable - 2} {
-		for _, more := range []int{100, 1500, 30_000} {
+		for _, more := range []int{100, 1500, scaled(30_000)} {
 			c := Must(Config[int, string]{Capacity: 80_000})
 			for k := range stable {
 				c.Set(k, "value")

@@ -121,7 +121,7 @@ func (c *Cache[K, V]) WriteTo(w io.Writer) (n int64, err error) {
 }
 
 func (c *Cache[K, V]) writeSnapshot(w io.Writer, limit int) (n int64, err error) {
-	codec, err := c.blockCodec()
+	codec, err := blockCodecFor(c.codec)
 	if err != nil {
 		return 0, err
 	}
@@ -302,7 +302,7 @@ func (s *snapshotWriter[K, V]) seal() error {
 // safe to read: it gives an error at worst, and takes memory in proportion to its
 // length.
 func (c *Cache[K, V]) ReadFrom(r io.Reader) (n int64, err error) {
-	codec, err := c.blockCodec()
+	codec, err := blockCodecFor(c.codec)
 	if err != nil {
 		return 0, err
 	}

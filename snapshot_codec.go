@@ -74,8 +74,9 @@ type blockCodec[K comparable, V any] interface {
 // bytes that its length can count.
 const identityLimit = 1000
 
-func (c *Cache[K, V]) blockCodec() (blockCodec[K, V], error) {
-	if own := c.codec; own != nil {
+// blockCodecFor gives the codec of the configuration, or the default if that is nil.
+func blockCodecFor[K comparable, V any](own Codec[K, V]) (blockCodec[K, V], error) {
+	if own != nil {
 		return ownCodec[K, V]{own}, nil
 	}
 	key, err := halfFor[K](true)

@@ -21,7 +21,7 @@ func TestMoreProcs(t *testing.T) {
 		c.Sync()
 		invariants(t, c)
 		s := c.Stats()
-		if got, want := s.Hits+s.Misses, uint64(2*8*5000); got != want {
+		if got, want := s.Hits+s.Misses, uint64(2*8*scaled(5000)); got != want {
 			t.Errorf("Workers %d: %d Gets counted, want %d", workers, got, want)
 		}
 		c.Close()
@@ -32,7 +32,7 @@ func hammer(t *testing.T, c *Cache[int, string]) {
 	var wg sync.WaitGroup
 	for g := range 8 {
 		spawn(&wg, func() {
-			for i := range 5000 {
+			for i := range scaled(5000) {
 				key := (i*31 + g) % 900
 				if v, ok := c.Get(key); ok && v != "value" {
 					t.Errorf("Get(%d) = %q", key, v)
