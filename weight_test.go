@@ -432,7 +432,7 @@ func zipfRatio(c *Cache[int, uint64], draws int, weight func(k int) uint64) floa
 		if n == draws/4 {
 			before = c.Stats()
 		}
-		k := int(zipf.Uint64()*0x9e3779b9) & 0xffffffff
+		k := int(uint32(zipf.Uint64() * 0x9e3779b9))
 		if _, ok := c.Get(k); !ok {
 			c.Set(k, weight(k))
 		}
