@@ -23,6 +23,8 @@ const (
 	pointMoved
 	pointBeforeNeighbour
 	pointShown
+	pointBetweenTables
+	pointFilled
 	pointCount
 )
 

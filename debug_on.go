@@ -27,6 +27,8 @@ const (
 	pointMoved                             // an entry has been shown in the new table, is about to leave the old one
 	pointBeforeNeighbour                   // a reader has loaded the home's marks, looks at a neighbour next
 	pointShown                             // a new entry has been shown next door, its home is still locked
+	pointBetweenTables                     // a reader has not found its key in the table that is looked at first
+	pointFilled                            // an insert has looked whether the cache is closed, and shows its entry next
 	pointCount
 )
 

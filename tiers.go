@@ -149,6 +149,9 @@ func (c *Cache[K, V]) find(w *worker, hash uint64, key K, writer bool) (spot, ma
 			if s, how := c.probe(w, old, hash, key, writer); s.found() {
 				return s, how
 			}
+			if debug {
+				yield(pointBetweenTables)
+			}
 		}
 		if s, how := c.probe(w, t, hash, key, writer); s.found() {
 			return s, how

@@ -529,6 +529,9 @@ func (h *hold) tag(i int, hash uint64, due bool) {
 // insert puts a filled place into the index, and unlocks. The worker has a permit
 // for it.
 func (c *Cache[K, V]) insert(w *worker, home, at *hold, s spot, u *change[K, V]) {
+	if debug {
+		yield(pointFilled)
+	}
 	u.load.used()
 	c.show(home, at, s, u)
 	w.permits--
