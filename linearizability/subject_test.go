@@ -816,11 +816,12 @@ func (c *cacheSubject[K, V]) deleteFunc(s *step) {
 		r := &record{client: s.client, kind: opPeek, key: i, call: s.call, ret: at}
 		c.found(r, value, true)
 		s.parts = append(s.parts, r)
-		seen[i]++
 		linger(s.from)
 		if i%2 != s.from>>2%2 {
+			seen[i]++
 			return false
 		}
+		seen[i] = 1 // it is asked again about what was replaced before it could be deleted
 		last = &record{client: s.client, kind: opDeleteIf, key: i, id: r.id, call: at}
 		s.parts = append(s.parts, last)
 		wanted++
