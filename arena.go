@@ -194,13 +194,6 @@ func (a *aside) count(i int) {
 // last is the number of the last entry of a place, in its lowest bits.
 func (a *aside) last(i int) uint32 { return a.recent.Load() >> (recentBits * i) & recentMask }
 
-// holdsSince reports whether a place has had no other entry since its last number and
-// the fills of the bucket were read. It may say no where the fills were many.
-func (a *aside) holdsSince(i int, last, fills uint32) bool {
-	since := a.fills.Load() - fills
-	return a.last(i) == last && since <= recentMask && (last-fills-1)&recentMask >= since
-}
-
 const (
 	recentBits = 5
 	recentMask = 1<<recentBits - 1

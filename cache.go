@@ -404,22 +404,17 @@ func (c *Cache[K, V]) compareAndSwap(n *place[K, V], was *identity[V], value V) 
 
 // An identity tells the value that was read from every other that its key has had
 // since. A word is told by itself: who stores it again makes no difference. Other
-// values do not change in their place, so the place and the number of the entry that
-// was put there last tell one from the next. The number is kept in few bits only: it
-// proves nothing if it could be that of an entry which came since; then the
-// value is taken for another one.
+// values do not change in their place, so the sighting of their entry tells them.
 type identity[V any] struct {
 	value V
 	word  uint64
-	at    spot
-	last  uint32 // of its place
-	fills uint32 // of its bucket
+	sighting
 }
 
 // identify takes the value and the identity of a protected entry.
 func (c *Cache[K, V]) identify(s spot) (id identity[V]) {
 	n := placeAt[K, V](s)
-	id.at, id.fills, id.last = s, s.t.aside[s.b].fills.Load(), s.t.aside[s.b].last(s.i)
+	id.sighting = sight(s)
 	if c.valueKind == valueWord {
 		id.word = loadWord(n)
 		if unsafe.Sizeof(id.value) == 8 {
@@ -449,7 +444,7 @@ func (c *Cache[K, V]) same(s spot, id *identity[V]) bool {
 	case c.valueKind == valuePointer && unsafe.Sizeof(id.value) == unsafe.Sizeof(uintptr(0)):
 		return atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&placeAt[K, V](s).value))) == *(*unsafe.Pointer)(unsafe.Pointer(&id.value))
 	}
-	return s == id.at && s.t.aside[s.b].holdsSince(s.i, id.last, id.fills)
+	return id.still(s)
 }
 
 // Set gives key a value, for as long as Config.TTL says. The value is visible

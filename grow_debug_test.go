@@ -4,7 +4,6 @@ package dualcache
 
 import (
 	"runtime"
-	rtdebug "runtime/debug"
 	"sync/atomic"
 	"testing"
 )
@@ -13,9 +12,7 @@ import (
 // one. The mover is held between the two, and every key must be found meanwhile.
 // Fails if moveEntry clears the old tag first (shown).
 func TestKeysAreFoundWhileTheyMove(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
-	// A collection would wait for the mover while the reader waits for the world.
-	defer rtdebug.SetGCPercent(rtdebug.SetGCPercent(-1))
+	window(t)
 	c := headless(t, Config[uint64, uint64]{Capacity: 20_000})
 	const free, held, seen = 0, 1, 2
 	var state atomic.Int32

@@ -318,8 +318,9 @@ func (c *Cache[K, V]) taken(x *call[K, V]) bool {
 //
 // A hit costs what Get costs.
 func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(ctx context.Context, key K) (V, error)) (V, error) {
+	// As in Get, hash and enter by hand: their calls are a tenth of the time of a hit.
 	var hash uint64
-	if unsafe.Sizeof(key) == 8 && c.kind == hashWord { // hash(key), by hand
+	if unsafe.Sizeof(key) == 8 && c.kind == hashWord {
 		hash = mix(*(*uint64)(unsafe.Pointer(&key)), c.xor, c.mul)
 	} else {
 		hash = c.hashSlow(key)
@@ -328,7 +329,11 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(ctx contex
 	if w == nil {
 		w = c.workers.enterSlow()
 	}
-	if c.plain { // the home bucket, as in Get: a call of Get is a tenth of its time
+	var value V
+	ok := false
+	if !c.plain {
+		value, ok = c.getSlow(w, hash, key)
+	} else { // the home bucket first, as in Get
 		t := c.table.Load()
 		b := bucketAt[K, V](t, t.homeOf(hash))
 		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b)))
@@ -342,14 +347,14 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(ctx contex
 			if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() {
 				c.note(b.word(i), x)
 			}
-			value := c.loadValue(p)
+			value = c.loadValue(p)
 			w.counts.hits.add(1)
 			w.leave()
 			return value, nil
 		}
+		value, ok = c.getNear(w, t, head, hash, key)
 	}
-	w.leave()
-	if value, ok := c.Get(key); ok {
+	if ok {
 		return value, nil
 	}
 	return c.load1(ctx, hash, key, load, false)

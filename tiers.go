@@ -173,9 +173,10 @@ func (c *Cache[K, V]) probe(w *worker, t *table, hash uint64, key K, writer bool
 		case s.b == n && s.found():
 			return s, how
 		case s.found(): // (I7)
-			if home.head.Load()&headLock == 0 || before.again(s) {
+			if home.head.Load()&headLock == 0 || before.still(s) {
 				return s, how
 			}
+			before = sight(s)
 		case head&(marksMask<<marksShift) == 0 || (home.head.Load()^head)&^headLock == 0:
 			return spot{}, inIndex
 		}
@@ -207,20 +208,30 @@ func (c *Cache[K, V]) scan(w *worker, t *table, n, hash uint64, key K, writer bo
 	return spot{}, inIndex, home
 }
 
-// A sighting is an entry that a reader has come upon.
+// A sighting tells an entry that was seen in a place from those that came there since, by
+// the number of the entry that was put there last. Of that only a few bits are kept: it
+// proves nothing if it could be that of an entry which came since; then the entry is
+// taken for another one.
 type sighting struct {
-	at          spot
-	last, fills uint32 // see identity
+	at    spot
+	fills uint32 // of its bucket
+	last  uint32 // of its place
 }
 
-// again reports whether an entry is the one that was seen before, and remembers it. It
-// is protected.
-func (x *sighting) again(s spot) bool {
+// sight takes the sighting of a protected entry.
+func sight(s spot) sighting {
 	a := &s.t.aside[s.b]
-	now := sighting{s, a.last(s.i), a.fills.Load()}
-	same := now.at == x.at && a.holdsSince(s.i, x.last, x.fills)
-	*x = now
-	return same
+	return sighting{s, a.fills.Load(), a.last(s.i)}
+}
+
+// still reports whether an entry, which is protected or locked, is the one that was seen.
+func (x *sighting) still(s spot) bool {
+	if s != x.at {
+		return false
+	}
+	a := &s.t.aside[s.b]
+	since := a.fills.Load() - x.fills
+	return a.last(s.i) == x.last && since <= recentMask && (x.last-x.fills-1)&recentMask >= since
 }
 
 // search looks for a key in one bucket that is protected or locked.

@@ -2,21 +2,7 @@
 
 package dualcache
 
-import (
-	"runtime"
-	rtdebug "runtime/debug"
-	"sync/atomic"
-	"testing"
-)
-
-// A baton is passed between goroutines that are held at yield points, where they may
-// not block: in sections. It only counts up.
-type baton struct{ at atomic.Int32 }
-
-func (b *baton) await(n int32) {
-	for b.at.Load() < n {
-	}
-}
+import "testing"
 
 // Guards (I5) and (I7) of tiers.go, and so G1: what a reader has found next door, by
 // marks that are no longer there, readers who begin after it find too, or something
@@ -24,9 +10,7 @@ func (b *baton) await(n int32) {
 // it has shown the new entry and not yet unlocked the home. Fails if probe does not
 // look at the home's lock, and, in the case of lookNear, if that does not (both shown).
 func TestStaleMarks(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(4))
-	// A collection would wait for those who are held, and they for the world.
-	defer rtdebug.SetGCPercent(rtdebug.SetGCPercent(-1))
+	window(t)
 	const key, other = 100, 6
 	constant := func(int) uint64 { return 1 }
 	lookups := map[string]func(c *Cache[int, string]) (string, bool){
@@ -56,13 +40,7 @@ func TestStaleMarks(t *testing.T) {
 					c.Sync()
 					c.Sync()
 				}
-				var b baton
-				readerHeld := func() {
-					if b.at.CompareAndSwap(0, 1) {
-						b.await(2)
-					}
-				}
-				hooks[pointBeforeNeighbour].Store(&readerHeld)
+				reader := holdAt(t, pointBeforeNeighbour)
 				type result struct {
 					value string
 					ok    bool
@@ -72,29 +50,23 @@ func TestStaleMarks(t *testing.T) {
 					value, ok := lookup(c)
 					first <- result{value, ok}
 				}()
-				b.await(1)
+				reader.await(1)
 				c.Delete(other) // and the mark goes
 				if replaced {   // the key comes to the home, behind the reader
 					c.Set(key, "old")
 				}
-				writerHeld := func() {
-					if b.at.CompareAndSwap(1, 2) {
-						b.await(3)
-					}
-				}
-				hooks[pointShown].Store(&writerHeld)
+				writer := holdAt(t, pointShown)
 				set := make(chan bool)
 				go func() {
 					c.Set(key, "new")
 					close(set)
 				}()
-				b.await(2)
+				writer.await(1)
+				reader.at.Store(2)
 				seen := <-first
 				value, ok := c.Get(key)
-				b.at.Store(3)
+				writer.at.Store(2)
 				<-set
-				hooks[pointBeforeNeighbour].Store(nil)
-				hooks[pointShown].Store(nil)
 				if seen.ok && seen.value == "new" && value != "new" {
 					t.Errorf("%s, capacity %d, replaced %v: the first sees the new value, and then a Get gives %q, %v",
 						name, capacity, replaced, value, ok)
