@@ -101,14 +101,16 @@ func (c *Cache[K, V]) returnPermit(w *worker) {
 
 // A writer gives the holder of the pass lock a few microseconds to make room; then
 // it yields to others, in case one of them is the holder, or keeps it from its
-// processor. Then it evicts an entry by itself, and, as the holder seems to be
+// processor; but where others are many and busy, a single yield may take as long as
+// they are let run. Then it evicts an entry by itself, and, as the holder seems to be
 // stopped, the next few without more ado (rule 16). What is evicted so is not the
 // policy's choice and is not remembered.
 const (
-	roomSpins   = 256
-	roomYields  = 64
-	aloneAtOnce = 16
-	idleTurns   = 64
+	roomSpins    = 256
+	roomYields   = 64
+	roomPatience = time.Millisecond // spent in yields
+	aloneAtOnce  = 16
+	idleTurns    = 64
 )
 
 // idle passes a few dozen nanoseconds.
@@ -125,7 +127,8 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 	if !c.crowded.Load() {
 		c.crowded.Store(true)
 	}
-	looks := 0 // at all entries, in vain
+	looks := 0          // at all entries, in vain
+	var began time.Time // to yield
 	for spins := 0; ; spins++ {
 		if spins > 0 {
 			idle(idleTurns) // and leave the lines to the holder
@@ -150,9 +153,12 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 				spins = max(spins, roomSpins+roomYields)
 			}
 		}
+		if spins == roomSpins {
+			began = time.Now()
+		}
 		switch patient := c.alone.Load()%aloneAtOnce == 0; {
 		case spins < roomSpins:
-		case patient && spins < roomSpins+roomYields:
+		case patient && spins < roomSpins+roomYields && time.Since(began) < roomPatience:
 			runtime.Gosched()
 		case c.evictNear(hash):
 			c.alone.Add(1)

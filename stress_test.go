@@ -201,7 +201,8 @@ func (s storm) run(t *testing.T, d time.Duration) {
 	if s.disturb != nil {
 		loop(0, func(*rand.Rand) { s.disturb(x) })
 	}
-	for end := time.Now().Add(d); !x.stop.Load() && time.Now().Before(end); {
+	begun := func() bool { s := x.c.Stats(); return s.Sets > 0 && s.Hits > 0 } // not all starve
+	for end := time.Now().Add(d); !x.stop.Load() && (time.Now().Before(end) || !begun()); {
 		time.Sleep(min(d, 5*time.Millisecond))
 	}
 	x.stop.Store(true)
@@ -213,9 +214,6 @@ func (s storm) run(t *testing.T, d time.Duration) {
 	}
 	if s.full && n < size*9/10 {
 		t.Errorf("Len is %d of %d: more was evicted than had to be", n, size)
-	}
-	if stats.Sets == 0 || stats.Hits == 0 {
-		t.Errorf("nothing has happened: %+v", stats)
 	}
 	t.Logf("%d entries, %+v", n, stats)
 }
