@@ -214,48 +214,37 @@ func (c *Cache[K, V]) getSlow(w *worker, hash uint64, key K) (value V, ok bool) 
 
 // getDue is Get by the clock. Not pinned.
 func (c *Cache[K, V]) getDue(hash uint64, key K) (value V, ok bool) {
-	now := c.now()
-	w := c.enter()
-	s, how := c.find(w, hash, key, c.idle > 0)
-	if !s.found() || !c.alive(s, now) {
-		w.counts.misses.add(1)
-		w.leave()
-		return value, false
-	}
-	value = c.loadAt(w, s)
-	wake := c.noteHit(w, hash, s, how)
-	moving := c.idle > 0 && !c.postpone(s, now)
-	reload := c.reloadTime > 0 && c.claimReload(s, now)
-	w.counts.hits.add(1)
-	w.leave()
-	if wake {
-		c.wake()
-	}
-	if moving {
-		c.postponeLocked(hash, key, now)
-	}
-	if reload {
-		c.reload(hash, key)
-	}
-	return value, true
-}
-
-// alive reports whether an entry, which is protected or locked, has a value. Where reads
-// move deadlines, the first to find that one has come makes that final, so that a read
-// which is late with its move does not bring the entry back (G1).
-func (c *Cache[K, V]) alive(s spot, now int64) bool {
-	at := s.t.deadlines.at(s.index())
-	if at == nil {
-		return true
-	}
 	for {
-		d := at.Load()
-		if hasValue(d, now) {
-			return true
+		now := c.now()
+		w := c.enter()
+		s, how, v := c.findLive(w, hash, key, now)
+		if v != lives {
+			if v == dead {
+				w.counts.misses.add(1)
+			}
+			w.leave()
+			if v == dead {
+				return value, false
+			}
+			c.endLocked(hash, key, now, v)
+			continue
 		}
-		if c.idle == 0 || d <= deadlineOver || at.CompareAndSwap(d, deadlineOver) {
-			return false
+		value = c.loadAt(w, s)
+		wake := c.noteHit(w, hash, s, how)
+		moving := c.idle > 0 && !c.postpone(s, now)
+		reload := c.reloadTime > 0 && c.claimReload(s, now)
+		w.counts.hits.add(1)
+		w.leave()
+		if wake {
+			c.wake()
 		}
+		if moving {
+			c.postponeLocked(hash, key, now)
+		}
+		if reload {
+			c.reload(hash, key)
+		}
+		return value, true
 	}
 }
 

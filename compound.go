@@ -77,21 +77,26 @@ func (c *Cache[K, V]) Compute(key K, f func(old V, found bool) (V, Op)) (value V
 // look takes the value and the identity of a key, as of a moment in the call. access
 // says that it is one. Not pinned.
 func (c *Cache[K, V]) look(hash uint64, key K, access bool) (id identity[V], now int64, found bool) {
-	now = c.nowIfTimed()
-	id, found, moving := c.lookPinned(hash, key, now, access)
-	if moving {
-		c.postponeLocked(hash, key, now)
+	for {
+		now = c.nowIfTimed()
+		id, v, moving := c.lookPinned(hash, key, now, access)
+		if moving {
+			c.postponeLocked(hash, key, now)
+		}
+		if v == dead || v == lives {
+			return id, now, v == lives
+		}
+		c.endLocked(hash, key, now, v)
 	}
-	return id, now, found
 }
 
 // lookPinned is look with a pin. moving says that the deadline has still to be moved.
-func (c *Cache[K, V]) lookPinned(hash uint64, key K, now int64, access bool) (id identity[V], found, moving bool) {
+func (c *Cache[K, V]) lookPinned(hash uint64, key K, now int64, access bool) (id identity[V], v liveness, moving bool) {
 	w := c.enter()
 	defer w.leave()
-	s, _ := c.find(w, hash, key, access && c.idle > 0)
-	if !s.found() || !c.alive(s, now) {
-		return id, false, false
+	s, _, v := c.findLive(w, hash, key, now)
+	if v != lives {
+		return id, v, false
 	}
 	id = c.identify(s)
 	if debug {
@@ -101,7 +106,7 @@ func (c *Cache[K, V]) lookPinned(hash uint64, key K, now int64, access bool) (id
 		c.noteAccess(s.word())
 		moving = c.idle > 0 && !c.postpone(s, now)
 	}
-	return id, true, moving
+	return id, v, moving
 }
 
 // GetOrSet returns the value of key, if it has one, and true; otherwise it gives it
@@ -279,7 +284,7 @@ func (c *Cache[K, V]) DeleteFunc(f func(key K, value V) bool) (deleted int) {
 		was, found := e.id, true
 		for tries := 0; found && tries < askedAgain && f(e.Key, was.value); tries++ {
 			r := leaving[K, V]{cause: CauseDeleted, now: c.nowIfTimed(), was: was, only: ifSame}
-			if c.remove(e.hash, e.Key, &r) {
+			if c.remove(e.hash, e.Key, &r) && !r.unmet {
 				deleted++
 			}
 			if !r.unmet || c.valueKind != valueFixed {

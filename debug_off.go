@@ -25,6 +25,8 @@ const (
 	pointShown
 	pointBetweenTables
 	pointFilled
+	pointJudged
+	pointForwarded
 	pointCount
 )
 

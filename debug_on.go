@@ -29,6 +29,8 @@ const (
 	pointShown                             // a new entry has been shown next door, its home is still locked
 	pointBetweenTables                     // a reader has not found its key in the table that is looked at first
 	pointFilled                            // an insert has looked whether the cache is closed, and shows its entry next
+	pointJudged                            // a conditional change has found its value alive, acts on it next
+	pointForwarded                         // an old place names the new one, which is not shown yet
 	pointCount
 )
 

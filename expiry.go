@@ -49,11 +49,20 @@ import (
 // published before the update returns: nobody gives an old value a new deadline.
 // (I3) Whoever finds an entry by a head in which it is not due may take it for live:
 // at that moment its deadline was some seconds away.
+// (I4) That a deadline has come is one moment for all, although everyone reads the
+// clock by himself: the first who acts on it makes it final (deadlineOver), and so does
+// who is late not bring the value back: who moves the deadline, or takes away the value
+// that he has read under a condition, looks whether it is final, in one step or after
+// the tag is cleared. A Compute that replaces the value, by an earlier reading of the
+// clock, cannot take its step and the new tag into one; so its step is to forward: the
+// deadline names the place of the new value, to which readers go on by themselves until
+// the old tag is cleared. (Readers help, as in Harris, 2001, and do not wait.)
 
 const (
 	noDeadline    = int64(0)
-	deadlineOver  = int64(1) // it has come, and moves no more; see alive
+	deadlineOver  = int64(1) // final
 	farFuture     = int64(math.MaxInt64)
+	forwards      = farFuture - 1<<40 // and above, but for farFuture: to a place (I4)
 	dueMargin     = 4 * time.Second
 	sweepInterval = 250 * time.Millisecond
 )
@@ -80,7 +89,7 @@ func (x *expiring[K, V]) now() int64 {
 
 // after is the time d after now. It saturates.
 func after(now int64, d time.Duration) int64 {
-	if int64(d) > farFuture-now {
+	if int64(d) >= forwards-now {
 		return farFuture
 	}
 	return now + int64(d)
@@ -141,7 +150,102 @@ func expired(deadline, now int64) bool {
 }
 
 // hasValue reports whether an entry with this deadline has a value now.
-func hasValue(deadline, now int64) bool { return deadline == noDeadline || deadline > now }
+func hasValue(deadline, now int64) bool {
+	return deadline == noDeadline || deadline > max(now, deadlineOver)
+}
+
+// A liveness tells whether a key has a value.
+type liveness uint8
+
+const (
+	dead liveness = iota
+	lives
+	unsettled // its entry is being moved: ask under the lock
+	overtaken // it has been replaced: look again
+)
+
+// findLive finds the entry of a key, and judges it by the clock. Pinned.
+func (c *Cache[K, V]) findLive(w *worker, hash uint64, key K, now int64) (spot, manner, liveness) {
+	s, how := c.find(w, hash, key, true) // it may store into the deadline
+	for s.found() {
+		at := s.t.deadlines.at(s.index())
+		if at == nil {
+			return s, how, lives
+		}
+		d := at.Load()
+		switch {
+		case forwards <= d && d < farFuture:
+			next := spotAt(s.t, uint64(d-forwards))
+			w.protect(next.bucket(), true, c.fenced)
+			// The new place is in use for as long as the old one says so, and has a tag.
+			if !hasTag(s.bucket().head.Load(), s.i) || at.Load() != d || placeAt[K, V](next).key != key {
+				return s, how, overtaken
+			}
+			s, how = next, how&^(inT1|inT2)
+			if debug {
+				w.life = s.t.lives[s.index()].Load()
+			}
+		case hasValue(d, now):
+			return s, how, lives
+		case d <= deadlineOver:
+			return s, how, dead
+		case !c.settled(s.t):
+			return s, how, unsettled
+		case at.CompareAndSwap(d, deadlineOver):
+			return s, how, dead
+		}
+	}
+	return s, how, dead
+}
+
+// spotAt is the place of an index.
+func spotAt(t *table, i uint64) spot { return spot{t, i / bucketPlaces, int(i % bucketPlaces)} }
+
+// endLocked deals with an answer that says neither yes nor no. Not pinned.
+func (c *Cache[K, V]) endLocked(hash uint64, key K, now int64, v liveness) {
+	if v == unsettled {
+		c.underLock(hash, key, func(s spot, resident bool) { _ = resident && c.alive(s, now) })
+	}
+}
+
+// alive reports whether an entry has a value, under its home's lock. If not, that is
+// final (I4).
+func (c *Cache[K, V]) alive(s spot, now int64) bool {
+	at := s.t.deadlines.at(s.index())
+	if at == nil {
+		return true
+	}
+	for {
+		d := at.Load()
+		if hasValue(d, now) {
+			return true
+		}
+		if d <= deadlineOver || at.CompareAndSwap(d, deadlineOver) {
+			return false
+		}
+	}
+}
+
+// forward makes it final that the value of an entry did not expire before it was
+// replaced by that of another place, which is filled, or reports that it did (I4). The
+// home is locked.
+func (c *Cache[K, V]) forward(old, to spot, now int64) bool {
+	at := old.t.deadlines.at(old.index())
+	if at == nil {
+		return true
+	}
+	for {
+		d := at.Load()
+		switch {
+		case d == noDeadline:
+			return true
+		case !hasValue(d, now):
+			return false
+		case at.CompareAndSwap(d, forwards+int64(to.index())):
+			return true
+		}
+	}
+}
 
 // readIn is the number of a place in a column, or 0 if its chunk has not been made.
 func readIn(column *column[atomic.Int64], i uint64) int64 {

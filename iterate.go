@@ -67,25 +67,12 @@ func (c *Cache[K, V]) copyHome(entries []visited[K, V], from uint64, now int64, 
 	}
 	w := c.enter()
 	defer w.leave()
-	t := c.table.Load()
-	n := from * t.homes >> 32
-	first, next = (n<<32+t.homes-1)/t.homes, ((n+1)<<32+t.homes-1)/t.homes
-	if old := t.old.Load(); old != nil {
-		for m := old.homeOf(from << 32); m <= min(old.homeOf((next-1)<<32), old.homes-1); m++ {
-			if !c.moveHome(w, old, t, m) {
-				return entries, 0, 0, false
-			}
-		}
-	}
-	w.protect(t.at(n), false, c.fenced)
-	home, ok := t.tryLock(n, lockSpins)
+	t, home, first, next, ok := c.lockRange(w, from)
 	if !ok {
 		return entries, 0, 0, false
 	}
 	defer home.unlock()
-	if home.head&headMoved != 0 {
-		return entries, 0, 0, false
-	}
+	n := home.n
 	for d := 0; d <= t.reach(); d++ {
 		if d > 0 && home.head&mark(d) == 0 {
 			continue
@@ -106,6 +93,31 @@ func (c *Cache[K, V]) copyHome(entries []visited[K, V], from uint64, now int64, 
 	}
 	return entries, first, next, true
 }
+
+// lockRange locks the home that the upper half of a hash leads to, when its entries have
+// come there from the table that is being outgrown. It tells the upper halves of the
+// first hash of this home and of the next. Pinned.
+func (c *Cache[K, V]) lockRange(w *worker, from uint64) (t *table, home hold, first, next uint64, ok bool) {
+	t = c.table.Load()
+	n := from * t.homes >> 32
+	first, next = startOf(t, n), startOf(t, n+1)
+	if old := t.old.Load(); old != nil {
+		for m := old.homeOf(from << 32); m <= min(old.homeOf((next-1)<<32), old.homes-1); m++ {
+			if !c.moveHome(w, old, t, m) {
+				return nil, hold{}, 0, 0, false
+			}
+		}
+	}
+	w.protect(t.at(n), false, c.fenced)
+	if home, ok = t.tryLock(n, lockSpins); ok && home.head&headMoved != 0 {
+		home.unlock()
+		ok = false
+	}
+	return t, home, first, next, ok
+}
+
+// startOf is the upper half of the first hash of a home.
+func startOf(t *table, n uint64) uint64 { return (n<<32 + t.homes - 1) / t.homes }
 
 // All iterates over the entries of the cache, in no order. It is weakly consistent:
 // an entry that is there throughout is seen exactly once; one that comes, goes or

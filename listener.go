@@ -49,7 +49,7 @@ func (c Cause) String() string {
 // at is the cause for which a value with a deadline leaves: it may have expired. now is
 // the clock, or 0 if that is not asked.
 func (c Cause) at(deadline, now int64) Cause {
-	if now != 0 && expired(deadline, now) {
+	if deadline == deadlineOver || now != 0 && expired(deadline, now) {
 		return CauseExpired
 	}
 	return c

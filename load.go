@@ -19,8 +19,8 @@ import (
 // ask meet. It is hints only: what may be stored is decided by the tickets. A load
 // takes one under the lock of its key's home, before its loader is called, and it
 // lies in a list by the key's hash. Set, Delete and Compute, under the same lock,
-// void the tickets of their key (disturb); Clear voids all. The load stores what it
-// got under the same lock again, and only if its ticket is good. So a load that began
+// void the tickets of their key (disturb), and Clear those of a home's keys when it
+// clears that. The load stores what it got under the same lock again, and only if its ticket is good. So a load that began
 // before a Set, Delete or Clear never overwrites it, and nobody who comes later joins
 // it (G12); and a load that begins after is not hindered by one that began before. A
 // load that stores voids the other tickets of its key, as a Set does.
@@ -31,9 +31,7 @@ import (
 //
 // (I1) A ticket is taken, voided and looked at under the lock of the key's home, so
 // these are in one order for each key.
-// (I2) Clear voids tickets without the locks, and then waits until each has been seen
-// free: whoever had looked at its ticket before has then stored, and is cleared.
-// (I3) Whoever leads a call closes it, whatever becomes of the loader: it may fail,
+// (I2) Whoever leads a call closes it, whatever becomes of the loader: it may fail,
 // panic, or end its goroutine.
 
 // A Loader fetches the value of a key. It may call LoadTTL and LoadWeight with the
@@ -72,8 +70,8 @@ type loading[K comparable, V any] struct {
 //	reload
 //	void      under the lock of the key's       under that lock
 //	          home, when the load has stored
-//	          or the key is set or deleted;
-//	          and by Clear
+//	          or the key is set, deleted or
+//	          cleared
 type ticket struct {
 	hash   uint64
 	reload bool // it may replace a value
@@ -143,18 +141,23 @@ func (c *Cache[K, V]) disturb(hash uint64, by *ticket) {
 	}
 }
 
-// disturbAll does so for all keys (I2). Not pinned.
-func (c *Cache[K, V]) disturbAll() {
+// disturbRange does so for all keys of a home, whose hashes are in a range of upper
+// halves. It is locked.
+func (c *Cache[K, V]) disturbRange(first, next uint64) {
 	lists := c.loads.Load()
 	if lists == nil {
 		return
 	}
-	for i := range *lists {
+	for i := first * uint64(len(*lists)) >> 32; i < uint64(len(*lists)); i++ {
 		for l := (*lists)[i].Load(); l != nil; l = l.next {
-			l.ticket.void.Store(true)
+			if upper := l.ticket.hash >> 32; upper >= first && upper < next {
+				l.ticket.void.Store(true)
+			}
+		}
+		if (i+1)<<32 >= next*uint64(len(*lists)) {
+			return
 		}
 	}
-	c.awaitLocks()
 }
 
 // open files a ticket, under the lock of the key's home. node is for that.
@@ -417,7 +420,7 @@ func (x *call[K, V]) wait(ctx context.Context) (over *call[K, V], err error) {
 	}
 }
 
-// lead runs the loader of a call, and stores what it returns (I3).
+// lead runs the loader of a call, and stores what it returns (I2).
 func (c *Cache[K, V]) lead(x *call[K, V], load Loader[K, V]) (V, error) {
 	defer c.end(x)
 	options := &loadOptions{}

@@ -78,6 +78,7 @@ const (
 	outcomeNeedsPermit
 	outcomeNeedsWeight
 	outcomeNeedsColumns // the chunks of the free place have not been made
+	outcomeNeedsReports // there is no memory to tell the listener
 	outcomeNeedsSettle  // stores without the lock must end first
 	outcomeFull         // no free place within reach of the home
 	outcomeLocked       // a lock is held for long, or the table was outgrown
@@ -298,9 +299,7 @@ func (c *Cache[K, V]) tryChange(w *worker, u *change[K, V]) (outcome, spot) {
 	case resident:
 		word := touched(old.word().Load(), c.now16(), fadeTicks)&^policyDeadline | policyLive
 		c.fill(s, &home, u, word)
-		if !c.replace(w, &home, &at, old, s, u) {
-			result = outcomeLocked
-		}
+		result = c.replace(w, &home, &at, old, s, u)
 	default:
 		word := newcomer(c.now16())
 		if u.restored {
@@ -554,16 +553,28 @@ func (c *Cache[K, V]) announce(w *worker, s spot, u *change[K, V]) {
 
 // replace puts a filled place into the index instead of an old one of the same
 // key, and unlocks. The entry keeps its place in the policy's lists: it is not a
-// new key (rule 8). It reports false, with nothing done, if it cannot get the old
-// place's bucket.
-func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, u *change[K, V]) bool {
+// new key (rule 8). With nothing done it gives outcomeLocked, if it cannot get the old
+// place's bucket, or outcomeUnmet.
+func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, u *change[K, V]) outcome {
 	var other hold
 	oldAt := at
 	if old.b != at.n || old.b == home.n {
 		var ok bool
 		if oldAt, ok = s.t.alsoLock(home, &other, old.b); !ok {
-			return false
+			return outcomeLocked
 		}
+	}
+	if debug {
+		yield(pointJudged)
+	}
+	if u.only == ifSame && !c.forward(old, s, u.now) {
+		if oldAt == &other {
+			other.unlock()
+		}
+		return outcomeUnmet
+	}
+	if debug {
+		yield(pointForwarded)
 	}
 	u.load.used()
 	listed := false
@@ -585,7 +596,7 @@ func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, u *change[
 	if !listed {
 		c.announce(w, s, u)
 	}
-	return true
+	return outcomeDone
 }
 
 // A leaving says why and on which conditions an entry is taken out.
@@ -609,6 +620,22 @@ const anyPosition = ^uint32(0)
 // takeOut clears the tag of a place, whose bucket is held by at (which may be
 // home), retires it, and unlocks both. The policy has forgotten it.
 func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot, r *leaving[K, V]) {
+	c.detach(w, at, old, r)
+	if old.b != home.n {
+		if d := old.t.distance(home.n, old.b); !c.othersAt(old, at.head, d) {
+			home.head &^= mark(d)
+		}
+		at.unlock()
+	}
+	if !c.fenced && (r.cause == CauseEvicted || r.cause == CauseExpired) {
+		home.unlock() // nobody was promised that it is gone
+		return
+	}
+	home.unlockVisible() // and what was offered, before awake is looked at
+}
+
+// detach is takeOut up to the marks and the locks.
+func (c *Cache[K, V]) detach(w *worker, at *hold, old spot, r *leaving[K, V]) {
 	at.head = withTag(at.head, old.i, 0)
 	if c.fenced {
 		at.publish()
@@ -624,17 +651,6 @@ func (c *Cache[K, V]) takeOut(w *worker, home, at *hold, old spot, r *leaving[K,
 	if c.pointers && w.wipeQueue.offer(uint64(old.slot())) == offerDropped && !c.wipeAll.Load() {
 		c.wipeAll.Store(true)
 	}
-	if old.b != home.n {
-		if d := old.t.distance(home.n, old.b); !c.othersAt(old, at.head, d) {
-			home.head &^= mark(d)
-		}
-		at.unlock()
-	}
-	if !c.fenced && (r.cause == CauseEvicted || r.cause == CauseExpired) {
-		home.unlock() // nobody was promised that it is gone
-		return
-	}
-	home.unlockVisible() // and what was offered, before awake is looked at
 }
 
 // sayGoodbye takes what is wanted of an entry that leaves, under its home's lock:
@@ -688,13 +704,12 @@ func (c *Cache[K, V]) updateInPlace(home *hold, s spot, u *change[K, V]) outcome
 			return outcomeLocked
 		}
 	}
-	u.load.used()
-	old, ok := c.exchange(s, u)
-	if !ok {
+	old, result := c.exchange(s, u, hasDeadline && isDue(at.head, s.i))
+	if result != outcomeDone {
 		if at != home {
 			at.unlock()
 		}
-		return outcomeUnmet
+		return result
 	}
 	i := s.index()
 	if c.listener != nil {
@@ -722,17 +737,25 @@ func (c *Cache[K, V]) updateInPlace(home *hold, s spot, u *change[K, V]) outcome
 }
 
 // exchange stores the value of a change in place, if its condition still holds: a
-// Set that goes without the lock may have come in between.
-func (c *Cache[K, V]) exchange(s spot, u *change[K, V]) (old V, ok bool) {
+// Set that goes without the lock may have come in between. If the entry is due, its
+// deadline decides, and cannot change with the value in one step (expiry.go I4).
+func (c *Cache[K, V]) exchange(s spot, u *change[K, V], due bool) (old V, _ outcome) {
 	p := placeAt[K, V](s)
-	if u.only == ifSame {
-		return u.was.value, c.compareAndSwap(p, &u.was, u.value)
+	switch {
+	case u.only != ifSame:
+		u.load.used()
+		if c.listener != nil {
+			old = c.loadValue(p)
+		}
+		c.store(p, u.value)
+	case due:
+		return old, outcomeFull
+	case !c.compareAndSwap(p, &u.was, u.value):
+		return old, outcomeUnmet
+	default:
+		old = u.was.value
 	}
-	if c.listener != nil {
-		old = c.loadValue(p)
-	}
-	c.store(p, u.value)
-	return old, true
+	return old, outcomeDone
 }
 
 // removeAt takes the entry of a place out, if the place still holds one, and the
@@ -873,9 +896,13 @@ func (c *Cache[K, V]) tryRemove(hash uint64, key K, r *leaving[K, V]) (found, ag
 		home.unlock()
 		return false, true
 	}
+	if debug {
+		yield(pointJudged)
+	}
 	c.policy.forget(w, s)
 	c.takeOut(w, &home, at, s, r)
-	w.counts.left(r.cause) // before another entry may come, or Len would count both
+	r.unmet = r.only == ifSame && r.cause == CauseExpired // in between (expiry.go I4)
+	w.counts.left(r.cause)                                // before another entry may come, or Len would count both
 	c.returnPermit(w)
 	return true, false
 }
@@ -891,54 +918,4 @@ func (c *Cache[K, V]) mayRemove(s spot, resident bool, r *leaving[K, V]) bool {
 		return !r.load.void.Load()
 	}
 	return true
-}
-
-// clearAll empties the index, place by place: first the table that is being
-// outgrown, whose entries may be on their way into the other.
-func (c *Cache[K, V]) clearAll() {
-	c.crowded.Store(false)
-	c.disturbAll()
-	for {
-		t := c.table.Load()
-		if old := t.old.Load(); old != nil {
-			c.clearTable(old)
-		}
-		c.clearTable(t)
-		if c.table.Load() == t {
-			break
-		}
-	}
-	c.wake()
-}
-
-func (c *Cache[K, V]) clearTable(t *table) {
-	now := c.nowIfTimed()
-	for b := uint64(0); b < t.homes; b++ {
-		n := 0
-		for m := live(t.at(b).head.Load()); m != 0; m &= m - 1 {
-			if c.clearPlace(spot{t, b, position(m)}, now) {
-				n++
-			}
-		}
-		if n == 0 {
-			continue
-		}
-		c.permits.Add(int64(n))
-		if c.listener != nil {
-			c.listener.pause()
-		}
-	}
-}
-
-// clearPlace takes an entry out. It reports false if it has gone by itself. What comes
-// to its bucket meanwhile may stay.
-func (c *Cache[K, V]) clearPlace(s spot, now int64) bool {
-	for hasTag(s.bucket().head.Load(), s.i) {
-		r := leaving[K, V]{cause: CauseCleared, expected: anyPosition, now: now}
-		if c.takeAway(s, &r) {
-			return true
-		}
-		runtime.Gosched() // its bucket is locked
-	}
-	return false
 }

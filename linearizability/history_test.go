@@ -436,7 +436,13 @@ func (h *history) records() []*record {
 	for i := range h.closing {
 		all = append(all, &h.closing[i].record)
 	}
-	return append(all, h.subject.background()...)
+	joined := map[uint64]bool{}
+	for _, r := range all {
+		if r.kind == opGetOrLoad || r.kind == opRefresh {
+			joined[r.id] = true
+		}
+	}
+	return append(all, h.subject.background(joined)...)
 }
 
 // carry finds what the next history starts from. It reports false if a value

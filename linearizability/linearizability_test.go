@@ -98,12 +98,6 @@ func (s setting) sizes() []size {
 }
 
 func TestHistories(t *testing.T) {
-	if testing.Short() {
-		// Two known causes of failure: the model does not know that a load whose LoadTTL
-		// is negative removes the value; and a Compute that read a value just before its
-		// deadline may replace it although a Get has missed it just after.
-		t.Skip("fails in about one run in two, for known causes; run it without -short")
-	}
 	all := combinations()
 	total := usualTime
 	if testing.Short() {

@@ -320,7 +320,8 @@ func (m rules) deleteIf(s state, r *record, to []state) []state {
 // finish ends a load: it stores, if it may, and if it is not taken for disturbed.
 func (m rules) finish(s state, r *record, to []state) []state {
 	current := s.load == r.load || m.stale[r.id]
-	if current && r.fate == fateAbsent && r.load.reload {
+	worthless := r.fate == fateAbsent || r.fate == fateValue && (r.heavy || r.ttl < 0)
+	if current && worthless && r.load.reload { // it takes the value out
 		return append(to, s, state{load: s.load})
 	}
 	if !current || r.fate != fateValue || r.heavy || r.ttl < 0 {
