@@ -13,7 +13,6 @@
 //
 //	-long d        run TestHistories for d
 //	-seed n        seed of the histories; 0, the default, draws one
-//	-known         run the tests of known violations, which fail
 //	-artifacts d   directory for histories that fail; default: the system's
 //	               directory for temporary files
 //
@@ -45,7 +44,7 @@
 //	subject_test.go          caches of all shapes behind one interface
 //	checker_test.go          partition, verdict, diagnosis, artifacts
 //	linearizability_test.go  TestHistories: the caches themselves
-//	known_test.go            known violations, skipped; -known runs them
+//	mended_test.go           violations that have been found, and mended
 //	invariants_test.go       what can be said without a checker
 //	faults_test.go           seeded bugs that the checker has to catch
 //	instrument_test.go       tests of the clock and of the model

@@ -300,7 +300,7 @@ func (s *tally) idle() string {
 		return "nothing was evicted"
 	case s.expirations == 0:
 		return "nothing expired"
-	case s.refusals == 0 && !refusalsLeak:
+	case s.refusals == 0:
 		return "nothing was refused"
 	case s.promoted == 0:
 		return "no tier was hit"

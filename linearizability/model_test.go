@@ -176,6 +176,7 @@ type record struct {
 // rules are the variants of the model.
 type rules struct {
 	evicts   bool            // values may leave by themselves
+	refuses  bool            // and may not be let in: all that are there are pinned
 	idle     time.Duration   // ExpireAfterAccess
 	flickers bool            // control: a miss says nothing
 	timeless bool            // control: a value may be found after its deadline
@@ -234,6 +235,8 @@ func (m rules) step(s state, r *record, to []state) []state {
 			return append(to, m.touch(s, r))
 		case !r.ok && absent && written.held == nil:
 			return append(to, m.gone(s)) // it changes nothing
+		case !r.ok && absent && m.refuses:
+			return append(to, written, m.gone(s))
 		case !r.ok && absent:
 			return append(to, written)
 		}
@@ -287,17 +290,12 @@ func (m rules) computed(s state, r *record, written state) state {
 		return m.touch(s, r)
 	case r.does == doSet && r.ok:
 		return written
-	case r.was != 0:
+	case r.was != 0 || r.does == doDelete || r.ttl < 0:
 		return state{}
 	default: // nothing was there, and nothing is
 		return m.gone(s)
 	}
 }
-
-// deleteFuncSpares says that DeleteFunc may leave an entry that it was told to delete
-// and that has not changed, if its bucket has got another one since, or the table has
-// grown. See TestDeleteFuncSparesNothing.
-const deleteFuncSpares = true
 
 // deleteIf: if the value may have been evicted before, the load may be current still.
 func (m rules) deleteIf(s state, r *record, to []state) []state {
@@ -308,9 +306,6 @@ func (m rules) deleteIf(s state, r *record, to []state) []state {
 		return append(to, s)
 	}
 	to = append(to, state{})
-	if deleteFuncSpares && !r.sure {
-		to = append(to, s)
-	}
 	if s.load != nil && !r.sure {
 		to = append(to, state{load: s.load})
 	}

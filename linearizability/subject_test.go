@@ -128,14 +128,12 @@ type spec struct {
 }
 
 // rules are the model's for such a cache. Weights evict.
-func (s spec) rules() rules { return rules{evicts: s.evicts || s.weighs, idle: s.idle} }
+func (s spec) rules() rules {
+	return rules{evicts: s.evicts || s.weighs, refuses: s.weighs, idle: s.idle}
+}
 
 // Weights: an id's is from 0, which pins, to 3, but some are heavier than the cache.
-// As refusals lose weight (TestRefusalGivesWeightBack), none pins or is too heavy
-// until that is mended: refusalsLeak.
 const (
-	refusalsLeak = true
-
 	heavyEvery  = 29
 	usualWeight = 2
 	mostWeight  = 3
@@ -143,7 +141,7 @@ const (
 
 func (s spec) maxWeight() uint64 { return uint64(s.capacity) * usualWeight }
 
-func (s spec) heavy(id uint64) bool { return s.weighs && !refusalsLeak && id%heavyEvery == 0 }
+func (s spec) heavy(id uint64) bool { return s.weighs && id%heavyEvery == 0 }
 
 func (s spec) weight(id uint64) uint32 {
 	switch {
@@ -151,9 +149,6 @@ func (s spec) weight(id uint64) uint32 {
 		return 1
 	case s.heavy(id):
 		return uint32(s.maxWeight()) + 1
-	}
-	if refusalsLeak {
-		return 1 + uint32(id%mostWeight)
 	}
 	return uint32(id % (mostWeight + 1))
 }
@@ -434,11 +429,8 @@ func (c *cacheSubject[K, V]) do(s *step) {
 		r.call = now()
 		c.front.Clear()
 		r.ret = now()
-		if clearRemovesTwice && !c.spec.rules().evicts {
-			s.parts = []*record{r, r}
-		}
 	case opCompute:
-		c.compute(r, key)
+		c.compute(s, key)
 	case opGetOrSet:
 		c.getOrSet(r, key)
 	case opGetOrLoad, opRefresh:
@@ -456,7 +448,10 @@ func (c *cacheSubject[K, V]) do(s *step) {
 	}
 }
 
-func (c *cacheSubject[K, V]) compute(r *record, key K) {
+// compute records, beside the Compute, a Get for each call of its function that came to
+// nothing, because the key was changed meanwhile.
+func (c *cacheSubject[K, V]) compute(s *step, key K) {
+	r := &s.record
 	value, op := c.values.encode(r.id), dualcache.OpSet
 	switch {
 	case r.does == doKeep:
@@ -470,12 +465,23 @@ func (c *cacheSubject[K, V]) compute(r *record, key K) {
 	}
 	var was V
 	var there bool
+	var look *record
+	s.parts = nil
 	r.call = now()
 	got, ok := c.front.Compute(key, func(old V, found bool) (V, dualcache.Op) {
+		if look != nil {
+			s.parts = append(s.parts, look)
+			r.call = look.ret
+		}
+		look = &record{client: r.client, kind: opGet, key: r.key, call: r.call, ret: now()}
+		c.found(look, old, found)
 		was, there = old, found
 		return value, op
 	})
 	r.ret = now()
+	if s.parts != nil {
+		s.parts = append(s.parts, r)
+	}
 	if c.found(r, got, ok); ok {
 		want := r.id
 		r.id, _ = c.values.decode(value)
@@ -824,10 +830,14 @@ func (c *cacheSubject[K, V]) deleteFunc(s *step) {
 	s.call = now()
 	n := c.front.DeleteFunc(func(key K, value V) bool {
 		at := now()
-		if last != nil {
-			last.ret, last = at, nil
-		}
 		i, ok := c.index[key]
+		if last != nil {
+			if last.ret = at; ok && last.key == i { // it was not deleted for certain, and nor is it counted
+				s.parts = s.parts[:len(s.parts)-1]
+				wanted--
+			}
+			last = nil
+		}
 		if !ok {
 			return false
 		}

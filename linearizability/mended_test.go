@@ -2,7 +2,6 @@ package linearizability
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -12,22 +11,11 @@ import (
 	"github.com/dualcache-ff/dualcache"
 )
 
-// Known violations, each cut down to the few calls that show it. They are skipped
-// until they are mended; -known runs them. Where the model had to be made more
-// lenient for one of them, so that the histories can look for others, it says so.
+// Violations that the histories have found, each cut down to the few calls that show it.
+// They have been mended; each test failed before that.
 
-var knownFlag = flag.Bool("known", false, "run the tests of known violations")
-
-func known(t *testing.T, why string) {
-	t.Helper()
-	if !*knownFlag {
-		t.Skip("known violation: " + why)
-	}
-}
-
-// The model: deleteFuncSpares.
+// An entry was taken for changed when its bucket got another one.
 func TestDeleteFuncSparesNothing(t *testing.T) {
-	known(t, "an entry is taken for changed when its bucket gets another one")
 	c := dualcache.Must(dualcache.Config[int, string]{Capacity: 64, Hasher: func(int) uint64 { return 0 }})
 	defer c.Close()
 	c.Set(1, "a")
@@ -40,14 +28,17 @@ func TestDeleteFuncSparesNothing(t *testing.T) {
 	}
 }
 
+// briefly is how long to look for what happens seldom.
+const briefly = time.Second
+
 func weighted(load func(context.Context, int) (int, error)) *dualcache.Cache[int, int] {
 	return dualcache.Must(dualcache.Config[int, int]{
 		Capacity: 64, MaxWeight: 10, Weigher: func(_, v int) uint32 { return uint32(v) }, Loader: load,
 	})
 }
 
+// The weight of the older value, which a refusal removes, was never given back.
 func TestRefusalGivesWeightBack(t *testing.T) {
-	known(t, "the weight of the older value, which a refusal removes, is never given back")
 	c := weighted(nil)
 	defer c.Close()
 	c.Set(1, 5)
@@ -57,8 +48,8 @@ func TestRefusalGivesWeightBack(t *testing.T) {
 	}
 }
 
+// A Compute that was refused did not ask again if the key had been changed meanwhile.
 func TestRefusedComputeIsAtomic(t *testing.T) {
-	known(t, "a Compute that is refused does not ask again if the key was changed meanwhile")
 	c := weighted(nil)
 	defer c.Close()
 	c.Set(1, 5)
@@ -74,9 +65,9 @@ func TestRefusedComputeIsAtomic(t *testing.T) {
 	}
 }
 
-// The model: computed.
+// A Compute that deleted a key without a value left a load of it that was under way
+// (G12).
 func TestComputeDeleteEndsLoads(t *testing.T) {
-	known(t, "a Compute that deletes a key that has no value leaves a load of it that is under way (G12)")
 	c := dualcache.Must(dualcache.Config[int, int]{Capacity: 64})
 	defer c.Close()
 	begun, goOn, done := make(chan bool), make(chan bool), make(chan bool)
@@ -97,9 +88,8 @@ func TestComputeDeleteEndsLoads(t *testing.T) {
 	}
 }
 
-// The model: finish.
+// A Refresh whose value was refused left the older one (G2).
 func TestRefusedRefreshRemoves(t *testing.T) {
-	known(t, "a Refresh whose value is refused leaves the older one (G2)")
 	c := weighted(func(context.Context, int) (int, error) { return 100, nil })
 	defer c.Close()
 	c.Set(1, 5)
@@ -109,8 +99,9 @@ func TestRefusedRefreshRemoves(t *testing.T) {
 	}
 }
 
+// A Set in place, without the lock, did not disturb a load that had stored and not ended
+// (G12).
 func TestSetEndsLoadThatHasStored(t *testing.T) {
-	known(t, "a Set in place, without the lock, does not disturb a load that has stored and not ended (G12)")
 	const n = 20_000
 	c := dualcache.Must(dualcache.Config[uint64, uint64]{Capacity: 2048})
 	defer c.Close()
@@ -118,7 +109,7 @@ func TestSetEndsLoadThatHasStored(t *testing.T) {
 	for i := range keys {
 		keys[i] = uint64(i)
 	}
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(briefly); time.Now().Before(end); {
 		c.Clear()
 		done := make(chan bool)
 		go func() {
@@ -158,8 +149,9 @@ func TestSetEndsLoadThatHasStored(t *testing.T) {
 	}
 }
 
+// A reader that had read the clock before the deadline put it off after others had found
+// nothing (G1).
 func TestExpiredEntryIsNotPutOff(t *testing.T) {
-	known(t, "a reader that read the clock before the deadline puts it off after others have found nothing (G1)")
 	var mu sync.Mutex
 	start := time.Now()
 	at := start
@@ -204,12 +196,8 @@ func TestExpiredEntryIsNotPutOff(t *testing.T) {
 	}
 }
 
-// clearRemovesTwice says that one Clear may remove a key, and then the value that the
-// key is given while the Clear goes on. It is recorded as two, where that matters.
-const clearRemovesTwice = true
-
+// A key that was set after a Clear under way had removed it might be removed once more.
 func TestClearRemovesOnce(t *testing.T) {
-	known(t, "a key that is set after a Clear in progress has removed it may be removed once more")
 	c := dualcache.Must(dualcache.Config[int, string]{Capacity: 4096, Hasher: func(int) uint64 { return 0 }})
 	defer c.Close()
 	var started atomic.Int64
@@ -232,7 +220,7 @@ func TestClearRemovesOnce(t *testing.T) {
 			}
 		}
 	}
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(briefly); time.Now().Before(end); {
 		for key := range 12 {
 			c.Set(key, "a")
 		}
