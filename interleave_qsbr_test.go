@@ -11,12 +11,12 @@ const (
 	_
 	qOps // of the same
 	_
-	qHead    // qTag, qLock
-	qWord    // the policy word of the place: qFree, qLive, or a stamp
-	qDone    // grace.done
-	qGrace   // grace.lock
-	qRunning // grace.running
-	qWaits   // grace.waiting: the hazard of each that is waited for
+	qHead  // qTag, qLock
+	qWord  // the policy word of the place: qFree, qLive, or a stamp
+	qDone  // grace.done
+	qGrace // grace.lock
+	qBegun // grace.begun
+	qWaits // grace.waiting: the hazard of each that is waited for
 	_
 	qWaitOps
 	_
@@ -46,6 +46,7 @@ type reclaim struct {
 	noBarrier  bool // and so on: what is left out or done in the wrong order
 	noScan     bool
 	scanFirst  bool
+	lateBegin  bool
 	shortStamp bool
 	earlyStamp bool
 	earlyCount bool
@@ -129,14 +130,14 @@ func (x reclaim) sectionSteps(n int) []step {
 // retireSteps are takeOut.
 func (x reclaim) retireSteps() []step {
 	const left, done = 0, 1
-	stamp := func(p *processor) { *p.r(done) = p.load(qDone) }
+	stamp := func(p *processor) { *p.r(done) = p.load(qBegun) }
 	word := step{"stamp grace.stamp; publish32(word); unlock", func(p *processor) {
 		if !x.earlyStamp {
 			stamp(p)
 		}
-		periods := int8(2)
+		periods := int8(1)
 		if x.shortStamp {
-			periods = 1
+			periods = 0
 		}
 		p.put(qWord, qRetired+*p.r(done)+periods)
 		p.put(qHead, 0)
@@ -184,9 +185,9 @@ func (x reclaim) reuseSteps() []step {
 			}
 			p.to("fill")
 		}},
-		{"stamp grace.stamp, of a late note", func(p *processor) { *p.r(done) = p.load(qDone) }},
+		{"stamp grace.stamp, of a late note", func(p *processor) { *p.r(done) = p.load(qBegun) }},
 		{"stamp' word.Store", func(p *processor) {
-			p.store(qWord, qRetired+*p.r(done)+2)
+			p.store(qWord, qRetired+*p.r(done)+1)
 			*p.r(done), *p.r(word) = 0, 0
 			p.to("free")
 		}},
@@ -250,9 +251,12 @@ func (x reclaim) periodSteps(periods int8) []step {
 			}
 		}}}
 	}
-	begin := join(fence, all, scan)
+	count := []step{{"begin begun.Add", func(p *processor) { p.store(qBegun, p.load(qDone)+1) }}}
+	begin := join(count, fence, all, scan)
 	if x.scanFirst {
-		begin = join(all, scan, fence)
+		begin = join(count, all, scan, fence)
+	} else if x.lateBegin {
+		begin = join(fence, count, all, scan)
 	}
 	return join(begin, left, []step{{"W4 done.Add", func(p *processor) {
 		for n := range cell(x.readers) {
@@ -313,7 +317,8 @@ func TestInterleaveGracePeriods(t *testing.T) {
 		{"no barrier", reclaim{noBarrier: true}},
 		{"no look at hazards", reclaim{noScan: true}},
 		{"the look before the barrier", reclaim{scanFirst: true}},
-		{"a stamp of one period", reclaim{shortStamp: true}},
+		{"the number of a period after its barrier", reclaim{lateBegin: true}},
+		{"a stamp of the period in progress", reclaim{shortStamp: true}},
 		{"the stamp before the tag is cleared", reclaim{earlyStamp: true}},
 		{"counted before it has read", reclaim{earlyCount: true}},
 		{"(I2): a list of workers that is kept", reclaim{readers: 2, joins: true, listOnce: true}},
@@ -399,11 +404,11 @@ func (x byHand) freeSteps(n int) []step {
 				p.to("free'")
 			}
 		}},
-		{"stamp grace.stamp", func(p *processor) { *p.r(done) = p.load(qDone) }},
+		{"stamp grace.stamp", func(p *processor) { *p.r(done) = p.load(qBegun) }},
 		{"free' word.Store; unlock", func(p *processor) {
 			word := int8(qFree)
 			if *p.r(held) != 0 {
-				word = qRetired + *p.r(done) + 2
+				word = qRetired + *p.r(done) + 1
 			}
 			p.store(qWord, word)
 			p.put(qHead, 0)

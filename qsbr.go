@@ -42,10 +42,10 @@ import (
 // wait-free (G4).
 //
 // What the code refers to:
-// (I1) A stamp is taken after the tag was cleared by an atomic store, and names
-// the period after the one that may be in progress: that one began, with its
-// barrier, after the tag was cleared. (So the writer may take the stamp, although
-// rule 1 of such designs gives it to the pass.)
+// (I1) A stamp is taken after the tag was cleared by an atomic store, and names the
+// period after the latest that had begun. A period begins by its number, then comes its
+// barrier. So the one that is named had its barrier after the tag was cleared. (And the
+// writer may take the stamp, although rule 1 of such designs gives it to the pass.)
 // (I2) The list of workers is loaded after the barrier: a worker that joins
 // later begins its R1 after W1.
 // (I3) A barrier that fails begins no grace period and frees nothing.
@@ -173,13 +173,14 @@ func (n *workerCounts) ops() uint64 {
 // A grace knows which grace periods have passed.
 //
 //	field     written by       read by
-//	done      holder of lock   writers, for stamps
+//	begun     holder of lock   writers, for stamps
+//	done      holder of lock   writers, who want to know whether a stamp has passed
 //	waiting   holder of lock   holder of lock
 type grace struct {
-	done    atomic.Uint32
+	begun   atomic.Uint32 // the number of the latest period that has begun,
+	done    atomic.Uint32 // and of the latest that has ended, which is that, or one less
 	lock    atomic.Uint32
-	running bool     // a period has begun, and waits for
-	waiting []waiter // these sections
+	waiting []waiter // for the sections that the period in progress waits for
 }
 
 // A waiter is a section that was under way.
@@ -194,7 +195,7 @@ func (x *waiter) left() bool {
 }
 
 // stamp is the policy word of a place that is retired now (I1).
-func (g *grace) stamp() uint32 { return policyRetired | (g.done.Load()+2)&stampMask }
+func (g *grace) stamp() uint32 { return policyRetired | (g.begun.Load()+1)&stampMask }
 
 // passed reports whether a retired place with this word is free.
 func (g *grace) passed(word uint32) bool {
@@ -209,7 +210,7 @@ func (c *Cache[K, V]) advance() bool {
 	if g.lock.Load() != 0 || !g.lock.CompareAndSwap(0, 1) {
 		return false
 	}
-	if !g.running && !c.beginGrace(g) {
+	if g.begun.Load() == g.done.Load() && !c.beginGrace(g) {
 		g.lock.Store(0)
 		return false
 	}
@@ -225,7 +226,6 @@ func (c *Cache[K, V]) advance() bool {
 		if debug {
 			yield(pointGraceScanned)
 		}
-		g.running = false
 		g.done.Add(1)
 		c.gracePeriods.Add(1)
 	}
@@ -235,10 +235,11 @@ func (c *Cache[K, V]) advance() bool {
 
 // beginGrace is W2 and W3.
 func (c *Cache[K, V]) beginGrace(g *grace) bool {
+	g.begun.Add(1)
 	if !c.fence() {
+		g.begun.Store(g.done.Load())
 		return false // (I3)
 	}
-	g.running = true
 	if !skipScan() {
 		g.waiting = c.workers.sections(g.waiting, ^uintptr(0))
 	}
@@ -296,30 +297,34 @@ func (c *Cache[K, V]) settleWriters() {
 	}
 }
 
-// freeByHand frees the retired places of a bucket without a grace period,
-// unless somebody reads that bucket. It marks them first, as pending under a
-// number of its own; what is still so marked after the barrier was retired
-// before. Not pinned.
-func (c *Cache[K, V]) freeByHand(t *table, n uint64) {
+// freeByHand frees the retired places of a home, and of the buckets up to last steps
+// from it, without a grace period, unless somebody reads that bucket. It marks them
+// first, as pending under a number of its own; what is still so marked after the barrier
+// was retired before. Not pinned.
+func (c *Cache[K, V]) freeByHand(t *table, home uint64, last int) {
 	pending := c.pending.Add(2)&stampMask | 1
-	c.eachRetired(t, n, func(s spot, held bool) {
-		if s.word().Load() != policyFree {
-			s.word().Store(pending)
-		}
-	})
-	fenced := c.fence()
-	c.eachRetired(t, n, func(s spot, held bool) {
-		switch {
-		case s.word().Load() != pending:
-		case held || !fenced:
-			s.word().Store(c.grace.stamp())
-		default:
-			if c.pointers {
-				placeAt[K, V](s).wipe()
+	for d := range last + 1 {
+		c.eachRetired(t, t.near(home, d), func(s spot, held bool) {
+			if s.word().Load() != policyFree {
+				s.word().Store(pending)
 			}
-			s.word().Store(policyFree)
-		}
-	})
+		})
+	}
+	fenced := c.fence()
+	for d := range last + 1 {
+		c.eachRetired(t, t.near(home, d), func(s spot, held bool) {
+			switch {
+			case s.word().Load() != pending:
+			case held || !fenced:
+				s.word().Store(c.grace.stamp())
+			default:
+				if c.pointers {
+					placeAt[K, V](s).wipe()
+				}
+				s.word().Store(policyFree)
+			}
+		})
+	}
 }
 
 // eachRetired calls f with a bucket's places without a tag, under its lock, and with

@@ -243,8 +243,8 @@ func (c *Cache[K, V]) evictLowest(t *table, home uint64, last int) bool {
 // to grow, the entry of the lowest rank leaves. It is called again and again, and
 // then yields, and waits. Not pinned.
 func (c *Cache[K, V]) makePlace(hash uint64, try int) {
-	if c.advance(); c.advance() && try == 0 {
-		return // two periods, or the second that the stamps ask for
+	if c.passGrace() && try == 0 {
+		return
 	}
 	t := c.table.Load()
 	home := t.homeOf(hash)
@@ -258,9 +258,7 @@ func (c *Cache[K, V]) makePlace(hash uint64, try int) {
 			c.permits.Add(1)
 		}
 	}
-	for d := 0; d <= t.reach(); d++ {
-		c.freeByHand(t, t.near(home, d))
-	}
+	c.freeByHand(t, home, t.reach())
 	switch {
 	case try > supplyYields:
 		time.Sleep(supplyPause)
@@ -269,7 +267,23 @@ func (c *Cache[K, V]) makePlace(hash uint64, try int) {
 	}
 }
 
+// passGrace lets pass what all places retired so far wait for: the period in progress,
+// if there is one, and the next. It gives sections a microsecond or so to end, and
+// reports whether they did. Not pinned.
+func (c *Cache[K, V]) passGrace() bool {
+	until := c.grace.begun.Load() + 1
+	for range graceSpins {
+		c.advance()
+		if int32(c.grace.done.Load()-until) >= 0 {
+			return true
+		}
+		idle(idleTurns)
+	}
+	return false
+}
+
 const (
+	graceSpins   = 16
 	supplyYields = 64
 	supplyTries  = supplyYields + 100
 	supplyPause  = 100 * time.Microsecond
