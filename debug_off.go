@@ -35,3 +35,5 @@ func yield(yieldPoint) {}
 func skipBarrier() bool { return false }
 
 func skipScan() bool { return false }
+
+func noteAge(uint32) {}

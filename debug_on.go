@@ -51,3 +51,9 @@ var controlNoBarrier, controlNoScan atomic.Bool
 func skipBarrier() bool { return controlNoBarrier.Load() }
 
 func skipScan() bool { return controlNoScan.Load() }
+
+// ages counts the places that were written again, by how many grace periods had passed
+// since the one that they had to wait for; the last one counts all that are older.
+var ages [8]atomic.Uint64
+
+func noteAge(periods uint32) { ages[min(int(periods), len(ages)-1)].Add(1) }

@@ -1,5 +1,3 @@
-//go:build snapshotcodec
-
 package dualcache_test
 
 import (

@@ -10,20 +10,21 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // poisonStress has readers hold places for a while that writers replace, delete and
-// evict. checkLife panics when a held place is given a new life.
-func poisonStress(rounds int) {
-	c := Must(Config[int, versioned]{Capacity: 64})
+// evict, with delays of random length at every yield point. checkLife panics when a held
+// place is given a new life.
+func poisonStress(rounds int, cfg Config[int, versioned]) {
+	c := Must(cfg)
 	defer c.Close()
-	var sink [8]atomic.Uint64
 	pause := func() {
-		for range 200 {
-			sink[0].Add(1)
+		if x := rand.Uint32(); x%4 == 0 {
+			idle(int(x >> 8 % 1024))
 		}
 	}
-	for _, point := range []yieldPoint{pointReadProtected, pointReadCandidate} {
+	for point := range pointCount {
 		hooks[point].Store(&pause)
 		defer hooks[point].Store(nil)
 	}
@@ -33,11 +34,17 @@ func poisonStress(rounds int) {
 			r := rand.New(rand.NewPCG(3, uint64(g)))
 			for n := range uint64(rounds) {
 				k := r.IntN(96)
-				switch r.IntN(8) {
-				case 0, 1, 2:
+				switch r.IntN(16) {
+				case 0, 1, 2, 3, 4:
 					c.Set(k, versioned{n, n, n, n})
-				case 3:
+				case 5:
+					c.SetWithTTL(k, versioned{n, n, n, n}, time.Duration(r.IntN(100_000)))
+				case 6:
 					c.Delete(k)
+				case 7:
+					c.Compute(k, func(old versioned, _ bool) (versioned, Op) {
+						return versioned{n, n, n, n}, []Op{OpSet, OpDelete, OpKeep}[n%3]
+					})
 				default:
 					c.Get(k)
 				}
@@ -54,11 +61,32 @@ func poisonStress(rounds int) {
 // given a new life. Fails without the hazards in beginGrace (TestPoisonControl), or
 // with a stamp of one period.
 func TestPoison(t *testing.T) {
-	rounds := 10_000
+	rounds := 40_000
 	if testing.Short() {
-		rounds = 3000
+		rounds = 10_000
 	}
-	poisonStress(rounds)
+	for name, cfg := range map[string]Config[int, versioned]{
+		"fenced":     {Capacity: 64},
+		"asymmetric": {Capacity: fencedBelow, Hasher: func(k int) uint64 { return uint64(k%4) << 62 }}, // 24 keys for a home
+		"tiers":      {Capacity: 64, T1Slots: 16, T2Slots: 64},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, periods [len(ages)]uint64
+			for i := range ages {
+				before[i] = ages[i].Load()
+			}
+			poisonStress(rounds, cfg)
+			all := uint64(0)
+			for i := range ages {
+				periods[i] = ages[i].Load() - before[i]
+				all += periods[i]
+			}
+			t.Logf("places written again after 0, 1, ... more grace periods than they waited for: %d", periods)
+			if all == 0 {
+				t.Error("no place has waited for a grace period")
+			}
+		})
+	}
 }
 
 // TestPoisonControl proves that TestPoison can fail: without the look at hazards,
@@ -67,7 +95,7 @@ func TestPoisonControl(t *testing.T) {
 	const key = "DUALCACHE_CONTROL"
 	if os.Getenv(key) != "" {
 		controlNoScan.Store(true)
-		poisonStress(200_000)
+		poisonStress(200_000, Config[int, versioned]{Capacity: 64})
 		return
 	}
 	child := exec.Command(os.Args[0], "-test.run=^TestPoisonControl$")

@@ -427,6 +427,9 @@ func (c *Cache[K, V]) free(word *atomic.Uint32) bool {
 		return true
 	case x&(policyLive|policyRetired) == policyRetired:
 		if c.grace.passed(x) {
+			if debug {
+				noteAge((c.grace.done.Load() - x) & stampMask)
+			}
 			return true
 		}
 	case x&policyLive == 0 && ((c.pending.Load()|1)-x)&stampMask < 2*maxWorkers:
