@@ -171,6 +171,9 @@ func exactlyOnce[V any](t *testing.T, capacity, operations int, value func(int) 
 		})
 	}
 	wg.Wait()
+	if err := c.SetCapacity(1); err != nil { // evicts, even if there was always room
+		t.Error(err)
+	}
 	invariants(t, c)
 	if err := c.Close(); err != nil {
 		t.Error(err)
