@@ -343,7 +343,7 @@ func expiredIsLoadedAgain(t *testing.T) {
 	c.Set(1, "set")
 	time.Sleep(time.Minute - 1)
 	wantLoad(t, c, load("first"), "set")
-	time.Sleep(1)
+	time.Sleep(time.Nanosecond)
 	slow := func(context.Context, int) (string, error) {
 		time.Sleep(time.Second)
 		return "second", nil
@@ -351,7 +351,7 @@ func expiredIsLoadedAgain(t *testing.T) {
 	wantLoad(t, c, slow, "second")
 	time.Sleep(time.Minute - 1)
 	wantLoad(t, c, load("third"), "second")
-	time.Sleep(1)
+	time.Sleep(time.Nanosecond)
 	wantLoad(t, c, load("third"), "third")
 }
 
@@ -1187,7 +1187,7 @@ func expiredForEverybody(t *testing.T) {
 		if e, ok := c.GetEntry(1); !ok || e.Key != 1 || e.Value != "old" || time.Until(e.ExpiresAt) != 1 {
 			t.Errorf("GetEntry = %+v, %v a nanosecond before the deadline", e, ok)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		return c
 	}
 	if v, ok := expired().Peek(1); ok || v != "" {
@@ -1270,7 +1270,7 @@ func onlyReadsPutOff(t *testing.T) {
 		c.Set(2, "value")
 		time.Sleep(time.Minute - 1)
 		look(c)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if v, ok := c.Get(1); ok {
 			t.Errorf("%s: Get = %q a minute after the Set", name, v)
 		}
@@ -1359,11 +1359,11 @@ func getOrSetKeepsDeadline(t *testing.T) {
 	c.Compute(1, func(string, bool) (string, Op) { return "other", OpKeep })
 	time.Sleep(30*time.Second - 1)
 	wantGet(t, c, 1, "value")
-	time.Sleep(1)
+	time.Sleep(time.Nanosecond)
 	wantGet(t, c, 1, "")
 	c.GetOrSet(1, "third")
 	time.Sleep(time.Hour - 1)
 	wantGet(t, c, 1, "third")
-	time.Sleep(1)
+	time.Sleep(time.Nanosecond)
 	wantGet(t, c, 1, "")
 }
