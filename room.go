@@ -101,16 +101,17 @@ func (c *Cache[K, V]) returnPermit(w *worker) {
 
 // A writer gives the holder of the pass lock a few microseconds to make room; then
 // it yields to others, in case one of them is the holder, or keeps it from its
-// processor; but where others are many and busy, a single yield may take as long as
-// they are let run. Then it evicts an entry by itself, and, as the holder seems to be
+// processor; but not often where others are many and busy, and a single yield takes as
+// long as they are let run. Then it evicts an entry by itself, and, as the holder seems to be
 // stopped, the next few without more ado (rule 16). What is evicted so is not the
 // policy's choice and is not remembered.
 const (
-	roomSpins    = 256
-	roomYields   = 64
-	roomPatience = time.Millisecond // spent in yields
-	aloneAtOnce  = 16
-	idleTurns    = 64
+	roomSpins     = 256
+	roomYields    = 64
+	roomFewYields = 4 // when they have taken
+	roomPatience  = time.Millisecond
+	aloneAtOnce   = 16
+	idleTurns     = 64
 )
 
 // idle passes a few dozen nanoseconds.
@@ -157,9 +158,12 @@ func (c *Cache[K, V]) makeRoom(hash uint64) int {
 			began = time.Now()
 		}
 		switch patient := c.alone.Load()%aloneAtOnce == 0; {
-		case spins < roomSpins:
-		case patient && spins < roomSpins+roomYields && time.Since(began) < roomPatience:
-			runtime.Gosched()
+		case spins < roomSpins,
+			patient && spins < roomSpins+roomFewYields,
+			patient && spins < roomSpins+roomYields && time.Since(began) < roomPatience:
+			if spins >= roomSpins {
+				runtime.Gosched()
+			}
 		case c.evictNear(hash):
 			c.alone.Add(1)
 			return 1
