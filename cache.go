@@ -22,7 +22,7 @@ type Cache[K comparable, V any] struct {
 	// changes with every tick of the policy.
 	hashing[K]
 	valueKind valueKind
-	plain     bool // Get looks into the index at once; see getSlow
+	plain     bool // Get looks into the index at once, and publishes by a plain store
 	fenced    bool // readers publish by atomic stores (qsbr.go)
 	tiered    bool // readers look at T1 and T2
 	pointers  bool // K or V refer to memory
@@ -115,12 +115,13 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	if w == nil {
 		w = c.workers.enterSlow()
 	}
-	if !c.plain {
-		return c.getSlow(w, hash, key)
-	}
 	t := c.table.Load()
 	b := bucketAt[K, V](t, t.homeOf(hash))
-	publishAddress(&w.hazard, uintptr(unsafe.Pointer(b))) // protect: plain says how
+	if c.plain { // protect, by hand
+		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b)))
+	} else if !c.protectHome(w, uintptr(unsafe.Pointer(b))) {
+		return c.getSlow(w, hash, key)
+	}
 	head := b.head.Load()
 	for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
 		i := position(m)
@@ -150,6 +151,19 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	return value, false
 }
 
+// protectHome is protect where readers publish by atomic stores. It reports false where
+// the home is not the place to look first. It is no part of Get, in which there are no
+// locked instructions.
+//
+//go:noinline
+func (c *Cache[K, V]) protectHome(w *worker, hazard uintptr) bool {
+	if c.tiered || debug {
+		return false
+	}
+	w.hazard.Store(hazard)
+	return true
+}
+
 // getNear is Get where entries of the home lie next door. Entered pinned.
 func (c *Cache[K, V]) getNear(w *worker, t *table, head, hash uint64, key K) (value V, ok bool) {
 	if value, ok = c.lookNear(w, t, head, hash, key); ok {
@@ -169,7 +183,7 @@ func (c *Cache[K, V]) lookNear(w *worker, t *table, head, hash uint64, key K) (v
 			yield(pointBeforeNeighbour)
 		}
 		b := bucketAt[K, V](t, t.near(n, bits.TrailingZeros64(m)+1))
-		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b)))
+		w.protect(&b.bucketHead, false, c.fenced)
 		head := b.head.Load()
 		for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
 			i := position(m)
@@ -189,8 +203,8 @@ func (c *Cache[K, V]) lookNear(w *worker, t *table, head, hash uint64, key K) (v
 	return value, false
 }
 
-// getSlow is Get where tiers are consulted or readers publish by atomic stores,
-// where the table grows, and where the clock decides. Entered pinned.
+// getSlow is Get where tiers are consulted, where the table grows, and where the clock
+// decides; and in debug builds. Entered pinned.
 func (c *Cache[K, V]) getSlow(w *worker, hash uint64, key K) (value V, ok bool) {
 	s, how := c.find(w, hash, key, false)
 	if !s.found() {

@@ -154,6 +154,8 @@ func hasValue(deadline, now int64) bool {
 	return deadline == noDeadline || deadline > max(now, deadlineOver)
 }
 
+func isForward(deadline int64) bool { return forwards <= deadline && deadline < farFuture }
+
 // A liveness tells whether a key has a value.
 type liveness uint8
 
@@ -174,7 +176,7 @@ func (c *Cache[K, V]) findLive(w *worker, hash uint64, key K, now int64) (spot, 
 		}
 		d := at.Load()
 		switch {
-		case forwards <= d && d < farFuture:
+		case isForward(d):
 			next := spotAt(s.t, uint64(d-forwards))
 			w.protect(next.bucket(), true, c.fenced)
 			// The new place is in use for as long as the old one says so, and has a tag.
@@ -335,10 +337,10 @@ func (c *Cache[K, V]) sweepChunk(t *table, chunk uint64, now int64) {
 	first := chunk * chunkPlaces
 	for i := first; i < min(first+chunkPlaces, t.homes*bucketPlaces); i++ {
 		d, reload := t.deadline(i), readIn(&t.reloads, i)
-		if d == noDeadline && reload == 0 {
+		if d == noDeadline && reload == 0 || isForward(d) {
 			continue
 		}
-		s := spot{t, i / bucketPlaces, int(i % bucketPlaces)}
+		s := spotAt(t, i)
 		head := s.bucket().head.Load()
 		if !hasTag(head, s.i) {
 			continue

@@ -332,32 +332,34 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(ctx contex
 	if w == nil {
 		w = c.workers.enterSlow()
 	}
+	t := c.table.Load()
+	b := bucketAt[K, V](t, t.homeOf(hash))
 	var value V
 	ok := false
-	if !c.plain {
-		value, ok = c.getSlow(w, hash, key)
-	} else { // the home bucket first, as in Get
-		t := c.table.Load()
-		b := bucketAt[K, V](t, t.homeOf(hash))
+	if c.plain {
 		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b)))
-		head := b.head.Load()
-		for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
-			i := position(m)
-			p := b.place(i)
-			if p.key != key || head>>dueShift != 0 && isDue(head, i) {
-				continue
-			}
-			if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() {
-				c.note(b.word(i), x)
-			}
-			value = c.loadValue(p)
-			w.counts.hits.add(1)
-			w.leave()
+	} else if !c.protectHome(w, uintptr(unsafe.Pointer(b))) {
+		if value, ok = c.getSlow(w, hash, key); ok {
 			return value, nil
 		}
-		value, ok = c.getNear(w, t, head, hash, key)
+		return c.load1(ctx, hash, key, load, false)
 	}
-	if ok {
+	head := b.head.Load()
+	for m := match(head, broadcast(hash)); m != 0; m &= m - 1 { // the home first
+		i := position(m)
+		p := b.place(i)
+		if p.key != key || head>>dueShift != 0 && isDue(head, i) {
+			continue
+		}
+		if x := b.word(i).Load(); x&policyQuietMask != c.quiet.Load() {
+			c.note(b.word(i), x)
+		}
+		value = c.loadValue(p)
+		w.counts.hits.add(1)
+		w.leave()
+		return value, nil
+	}
+	if value, ok = c.getNear(w, t, head, hash, key); ok {
 		return value, nil
 	}
 	return c.load1(ctx, hash, key, load, false)

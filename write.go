@@ -95,12 +95,14 @@ func (c *Cache[K, V]) setBare(hash uint64, key K, value V) {
 	var s spot
 	var how manner
 	absent := false
+	t := c.table.Load()
+	n := t.homeOf(hash)
+	b := bucketAt[K, V](t, n)
+	hazard := uintptr(unsafe.Pointer(b)) | writerBit
 	if c.plain {
-		// The home bucket first, as in Get.
-		t := c.table.Load()
-		n := t.homeOf(hash)
-		b := bucketAt[K, V](t, n)
-		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b))|writerBit)
+		publishAddress(&w.hazard, hazard)
+	}
+	if c.plain || c.protectHome(w, hazard) { // the home first, as in Get
 		prefetch(&b.bucketHead)
 		head := b.head.Load()
 		for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
