@@ -1,9 +1,6 @@
 package dualcache
 
-import (
-	"time"
-	"unsafe"
-)
+import "time"
 
 // Operations that read and write in one, and those on many keys.
 //
@@ -213,7 +210,7 @@ const manyAtOnce = 64
 
 // getSome is GetMany under one pin. What cannot be answered at once is left to Get.
 func (c *Cache[K, V]) getSome(hashes []uint64, keys []K, values []V, found []bool) (hits int) {
-	if !c.plain {
+	if c.tiered || debug {
 		for i, key := range keys {
 			if values[i], found[i] = c.Get(key); found[i] {
 				hits++
@@ -233,7 +230,7 @@ func (c *Cache[K, V]) getSome(hashes []uint64, keys []K, values []V, found []boo
 	rest := 0
 	for i, hash := range hashes {
 		b := bucketAt[K, V](t, t.homeOf(hash))
-		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b)))
+		w.protect(&b.bucketHead, false, c.fenced)
 		head := b.head.Load()
 		found[i] = false
 		for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
