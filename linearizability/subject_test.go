@@ -448,8 +448,8 @@ func (c *cacheSubject[K, V]) do(s *step) {
 	}
 }
 
-// compute records, beside the Compute, a Get for each call of its function that came to
-// nothing, because the key was changed meanwhile.
+// compute records, beside the Compute, a Get for each call of its function: it is an
+// access, be it that the value is replaced later, or that another was quicker.
 func (c *cacheSubject[K, V]) compute(s *step, key K) {
 	r := &s.record
 	value, op := c.values.encode(r.id), dualcache.OpSet
@@ -479,6 +479,9 @@ func (c *cacheSubject[K, V]) compute(s *step, key K) {
 		return value, op
 	})
 	r.ret = now()
+	if look != nil && r.does != doKeep {
+		s.parts = append(s.parts, look)
+	}
 	if s.parts != nil {
 		s.parts = append(s.parts, r)
 	}
