@@ -179,7 +179,7 @@ func newTable[K comparable, V any](homes uint64, number uint32, outgrown bool, c
 // is one line of memory.
 type aside struct {
 	position [bucketPlaces]atomic.Uint32
-	fills    atomic.Uint32 // entries ever put into the bucket
+	fills    atomic.Uint32 // entries ever put into the bucket, and see (I8) of tiers.go
 	recent   atomic.Uint32 // by place, in 5 bits: the number, of these, of its last one
 	ghosts   ghosts        // of a table of full size
 }
@@ -190,6 +190,9 @@ func (a *aside) count(i int) {
 	publish32(&a.recent, a.recent.Load()&^(recentMask<<(recentBits*i))|n&recentMask<<(recentBits*i))
 	publish32(&a.fills, n)
 }
+
+// skip has the numbers of entries go on, although none is put there. The bucket is locked.
+func (a *aside) skip() { publish32(&a.fills, a.fills.Load()+1) }
 
 // last is the number of the last entry of a place, in its lowest bits.
 func (a *aside) last(i int) uint32 { return a.recent.Load() >> (recentBits * i) & recentMask }

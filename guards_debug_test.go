@@ -34,10 +34,14 @@ func window(t *testing.T) {
 
 // holdAt has the first goroutine that comes to a point wait there: the baton is then at 1,
 // and it goes on at 2.
-func holdAt(t *testing.T, p yieldPoint) *baton {
+func holdAt(t *testing.T, p yieldPoint) *baton { return holdAtNth(t, p, 1) }
+
+// holdAtNth is holdAt for one that comes there n times.
+func holdAtNth(t *testing.T, p yieldPoint, n int32) *baton {
 	b := new(baton)
+	var came atomic.Int32
 	hook := func() {
-		if b.at.CompareAndSwap(0, 1) {
+		if came.Add(1) >= n && b.at.CompareAndSwap(0, 1) {
 			b.await(2)
 		}
 	}
@@ -60,6 +64,70 @@ func crowdedHome(t *testing.T, capacity int) *Cache[int, string] {
 }
 
 const nextDoor = 2*bucketPlaces - 1
+
+// Guards (I8) of tiers.go: a key that Compute moves from next door to next door, there and
+// back during each scan of a reader, is found, although the home's head tells nothing of
+// it, or tells the same again. Without the second scan it is missed by the first, and
+// without the number in (I8) by the second. (Both shown.)
+func TestMovedNextDoorIsFound(t *testing.T) {
+	window(t)
+	for _, capacity := range []int{100, 3000} {
+		c := headless(t, Config[int, string]{Capacity: capacity, Hasher: func(int) uint64 { return 1 }})
+		for k := range 3 * bucketPlaces {
+			c.Set(k, "old")
+		}
+		const key = 2 * bucketPlaces // two steps from its home
+		c.Delete(bucketPlaces)       // which leaves a place one step from it
+		c.Sync()
+		c.Sync()
+		move := func(from, to int) {
+			t.Helper()
+			w := c.enter()
+			s, _ := c.find(w, c.hash(key), key, false)
+			w.leave()
+			n := s.t.homeOf(c.hash(key))
+			if s.b != s.t.near(n, from) {
+				t.Fatalf("the key does not lie %d steps from its home", from)
+			}
+			c.Compute(key, func(string, bool) (string, Op) { return "new", OpSet })
+			c.freeByHand(s.t, s.b, 0) // so that it can go back
+			w = c.enter()
+			s, _ = c.find(w, c.hash(key), key, false)
+			w.leave()
+			if s.b != s.t.near(n, to) {
+				t.Fatalf("the key has not gone %d steps from its home", to)
+			}
+		}
+		b := holdAtNth(t, pointBeforeNeighbour, 2) // the reader has seen the home, and one step
+		found := make(chan bool)
+		go func() {
+			_, ok := c.Get(key)
+			found <- ok
+		}()
+		goOn := func() {
+			next := holdAt(t, pointBeforeNeighbour)
+			b.at.Store(2)
+			for b = next; b.at.Load() < 1; {
+				select {
+				case <-found:
+					t.Fatalf("capacity %d: the reader has ended before its last scan", capacity)
+				default:
+				}
+			}
+		}
+		b.await(1)
+		move(2, 1)
+		goOn() // to the second scan, before the first step
+		move(1, 2)
+		goOn() // before the second
+		move(2, 1)
+		b.at.Store(2)
+		if !<-found {
+			t.Errorf("capacity %d: a key that was there all the time is missed", capacity)
+		}
+		invariants(t, c)
+	}
+}
 
 // Guards probe's second look at the home's head: a key that goes home from next door,
 // behind a reader who has looked at the home, is found. (Shown.)

@@ -4,6 +4,7 @@ package dualcache
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,6 +18,7 @@ const (
 	iHead cell = iota // three of them
 	_
 	_
+	iFills // how often the key was replaced in another bucket, or anything put into the home
 	iTier  // the slot that a tier's word names: 4 x bucket + version, or 0
 	iBegun // ghost: the last version whose Set has begun
 	iDone  // ghost: the last version whose Set has returned
@@ -54,6 +56,9 @@ type replacing struct {
 	oldFirst     bool // what is left out or done in the wrong order
 	noLockLook   bool
 	noSecondLook bool
+	noSecondScan bool
+	noFills      bool
+	skipFirst    bool
 	noOthersAt   bool
 	noHomeOnly   bool
 	noTagLook    bool
@@ -87,7 +92,7 @@ func (x replacing) answer(p *processor, version, least int8) {
 // getSteps are find, probe and scan, twice: what can be wrong of two Gets, one after
 // the other, can be so of two by one goroutine.
 func (x replacing) getSteps() []step {
-	const least, head, marks, try, gets, hit, before = 0, 1, 2, 3, 4, 5, 6
+	const least, head, marks, try, gets, hit, before, filled = 0, 1, 2, 3, 4, 5, 6, 7
 	ret := func(p *processor, version int8) {
 		x.answer(p, version, *p.r(least))
 		n := *p.r(gets)
@@ -97,14 +102,7 @@ func (x replacing) getSteps() []step {
 			p.next = 0
 		}
 	}
-	again := func(p *processor) {
-		if *p.r(try) == probeTries {
-			ret(p, 0)
-			return
-		}
-		*p.r(try)++
-		p.to("probe")
-	}
+	again := func(p *processor) { *p.r(try) = 1 } // and there is no last one here
 	begin := func(p *processor) { *p.r(least) = max(2*p.mem[iDone], p.mem[iSeen]) }
 	var tier []step
 	if x.tiered {
@@ -155,10 +153,17 @@ func (x replacing) getSteps() []step {
 			}
 		}},
 		{"again second look at head", func(p *processor) {
-			if (p.load(iHead)^*p.r(head))&^iLock == 0 || x.noSecondLook {
+			if same := (p.load(iHead)^*p.r(head))&^iLock == 0; !(same && *p.r(try) > 0 || x.noSecondLook || x.noSecondScan && same) {
+				again(p)
+				p.to("fills")
+			}
+		}},
+		{"again' second look at fills", func(p *processor) {
+			if p.load(iFills) == *p.r(filled) || x.noFills || x.noSecondLook || x.noSecondScan && *p.r(try) == 0 {
 				ret(p, 0)
 			} else {
 				again(p)
+				p.to("fills")
 			}
 		}},
 		{"lock look at head, and at the sighting before", func(p *processor) {
@@ -168,6 +173,10 @@ func (x replacing) getSteps() []step {
 				*p.r(before) = *p.r(hit)
 				again(p)
 			}
+		}},
+		{"fills load fills", func(p *processor) {
+			*p.r(filled) = p.load(iFills)
+			p.to("probe")
 		}},
 	}...)
 }
@@ -245,6 +254,10 @@ func (x replacing) setSteps(v int8) []step {
 			*p.r(iHome) |= iTag(v)
 		}
 		p.store(iHead, *p.r(iHome))
+	}}, {"skip" + n + " aside.skip", func(p *processor) {
+		if !x.noFills {
+			p.put(iFills, p.load(iFills)+1)
+		}
 	}}}
 	if from == absent && to == absent {
 		return nil
@@ -270,6 +283,8 @@ func (x replacing) setSteps(v int8) []step {
 			p.store(iHead+cell(to), *p.r(at))
 		}
 		return join(steps, out)
+	case x.skipFirst:
+		return join(steps, publish[1:], show, publish[:1], out)
 	case x.oldFirst:
 		return join(steps, out[:1], show, publish, out[1:])
 	}
@@ -370,6 +385,7 @@ func (x replacing) explore(t *testing.T, name string, steps int) (wrong []string
 	t.Helper()
 	states := 0
 	for _, x.in = range chains(steps) {
+		x.strict = !slices.Contains(x.in, absent)
 		for x.other = range 3 {
 			v := x.protocol().explore()
 			if states += v.states; v.bad != "" {
@@ -398,8 +414,16 @@ func TestInterleaveReplacement(t *testing.T) {
 			breaks(t, fmt.Sprint("the old one taken out first, buckets ", in), x.protocol())
 		}
 	}
-	for _, in := range [][]int{{2, 1, 2}, {2, 0, 2}} {
-		breaks(t, fmt.Sprint("missed while replaced twice, buckets ", in), replacing{in: in, strict: true}.protocol())
+	for _, in := range [][]int{{2, 1}, {2, 0}, {2, 1, 2}, {2, 0, 2}, {2, 0, 1}} {
+		for other := range 3 {
+			x := replacing{in: in, other: other, strict: true}
+			holds(t, fmt.Sprintf("buckets %v, another key in %d", in, other), x.protocol())
+		}
+	}
+	breaks(t, "no second scan", replacing{in: []int{2, 1}, other: 1, strict: true, noSecondScan: true}.protocol())
+	breaks(t, "no look at the fills", replacing{in: []int{2, 1, 2}, other: 1, strict: true, noFills: true}.protocol())
+	if len(replacing{skipFirst: true}.explore(t, "the fills grow before the new one is shown", 2)) == 0 {
+		t.Error("the fills grow before the new one is shown: nothing is wrong")
 	}
 	breaks(t, "no second look", replacing{in: []int{2, 0}, strict: true, noSecondLook: true}.protocol())
 	breaks(t, "a mark goes while entries are there", replacing{in: []int{1, 1}, other: 1, strict: true, noOthersAt: true}.protocol())

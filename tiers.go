@@ -49,12 +49,18 @@ import (
 // entry that it finds a second time is the first in the order of (I6): what hid it
 // would have been there all the while.
 //
-// Why a reader that misses is right. A key that was there all the time was in
-// one place all the time, its tag and the mark were set, so it was seen. If it
-// was replaced meanwhile, or moved, the home's head or the cache's table has
-// changed, and the reader looks again; if that happens too often, or if the entry
-// went from one neighbour of its home to another, it reports a miss, which is the
-// truth for a moment before the last of these Sets.
+// (I8) When a key is replaced in another bucket, the number of entries ever put into the
+// home (aside.fills) grows after the new one is published, before the old one goes.
+//
+// Why a reader that misses is right. A key that was in one place all the time had its
+// tag and the mark set, so it was seen. If it was replaced by an entry in another place,
+// the home's head has changed, or that number (I8), which does not come back to what it
+// was, as a head may; if it was moved to another table, the reader looks there
+// afterwards. So a reader that misses scans again where there are marks, until neither
+// has changed. That ends (G4) after probeTries: a key would have to be replaced
+// from bucket to bucket during each of so many scans to be missed then. (Where one of
+// these changes is a Set the miss is true even so, of a moment before it; Compute
+// brings a value that could not be there if the older one was not.)
 //
 // The tiers T1 and T2 are direct-mapped tables of words (low hash, slot). The
 // pass promotes into them; readers look there first. A word proves nothing: the
@@ -75,7 +81,7 @@ const (
 	headMoved    = 1 << 57
 	dueShift     = 58
 	maxDistance  = 7
-	probeTries   = 8
+	probeTries   = 64
 	lockSpins    = 64 // with lockIdle, a microsecond or so
 	lockIdle     = 24
 )
@@ -165,9 +171,13 @@ func (c *Cache[K, V]) find(w *worker, hash uint64, key K, writer bool) (spot, ma
 // probe is find in one table.
 func (c *Cache[K, V]) probe(w *worker, t *table, hash uint64, key K, writer bool) (spot, manner) {
 	n := t.homeOf(hash)
-	home := t.at(n)
+	home, fills := t.at(n), &t.aside[n].fills
 	var before sighting
+	var filled uint32
 	for try := 0; ; try++ {
+		if try > 0 { // nearly all lookups end before
+			filled = fills.Load()
+		}
 		s, how, head := c.scan(w, t, n, hash, key, writer)
 		switch {
 		case s.b == n && s.found():
@@ -177,7 +187,8 @@ func (c *Cache[K, V]) probe(w *worker, t *table, hash uint64, key K, writer bool
 				return s, how
 			}
 			before = sight(s)
-		case head&(marksMask<<marksShift) == 0 || (home.head.Load()^head)&^headLock == 0:
+		case head&(marksMask<<marksShift) == 0,
+			try > 0 && (home.head.Load()^head)&^headLock == 0 && fills.Load() == filled: // (I8)
 			return spot{}, inIndex
 		}
 		if try == probeTries {

@@ -592,7 +592,8 @@ func (c *Cache[K, V]) replace(w *worker, home, at *hold, old, s spot, u *change[
 		oldAt.tag(s.i, u.hash, u.due)
 	} else {
 		c.show(home, at, s, u)
-		home.publish() // (I6) of tiers.go: the new one before the old one
+		home.publish()           // (I6) of tiers.go: the new one before the old one
+		s.t.aside[home.n].skip() // (I8)
 	}
 	r := leaving[K, V]{cause: CauseReplaced, now: u.now, lent: true, spare: u.spare}
 	c.takeOut(w, home, oldAt, old, &r)
