@@ -232,12 +232,12 @@ func TestOldTableFirst(t *testing.T) {
 }
 
 // moveAnd moves a key's home, and begins f when the key is in both tables. The mover is
-// held until f has ended, or waits for it.
+// held until f has ended, or waits for it. What f itself moves is held for a moment too.
 func moveAnd(t *testing.T, c *Cache[uint64, uint64], key uint64, f func()) {
 	hash := c.hash(key)
 	tb := c.table.Load()
 	old := tb.old.Load()
-	var b baton // odd: the mover is held
+	var b baton // odd: a mover is held
 	hook := func() {
 		if n := b.at.Load(); n&1 == 0 && b.at.CompareAndSwap(n, n+1) {
 			b.await(n + 2)
@@ -253,29 +253,34 @@ func moveAnd(t *testing.T, c *Cache[uint64, uint64], key uint64, f func()) {
 		moved <- ok
 	}()
 	under := false // the key itself is under way
-	for ended := false; !ended; {
+	for mover, other := true, false; mover || other; {
 		select {
 		case ok := <-moved:
-			if ended = true; !ok {
+			if mover = false; !ok {
 				t.Error("nothing has moved")
 			}
+			continue
+		case <-done:
+			other, done = false, nil
 			continue
 		default:
 		}
 		if b.at.Load()&1 == 0 {
+			runtime.Gosched()
 			continue
 		}
 		w := c.enter()
 		s, _ := c.probe(w, tb, hash, key, false)
 		w.leave()
 		if s.found() && !under {
-			under = true
+			under, other = true, true
+			ended := done
 			go func() {
 				f()
-				close(done)
+				close(ended)
 			}()
 			select {
-			case <-done:
+			case <-ended:
 			case <-time.After(20 * time.Millisecond): // it waits for the mover
 			}
 		}
@@ -284,7 +289,6 @@ func moveAnd(t *testing.T, c *Cache[uint64, uint64], key uint64, f func()) {
 	if !under {
 		t.Fatal("the key has not moved")
 	}
-	<-done
 }
 
 // Guards settled in setBare (grow.go I3): nothing is stored in place in an entry that is
