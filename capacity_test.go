@@ -66,7 +66,7 @@ func TestSetCapacity(t *testing.T) {
 // Guards G3 for SetCapacity under fire: what it promises holds when it returns, and
 // goes on holding. Fails if shrink gives up after some attempts (shown).
 func TestSetCapacityUnderFire(t *testing.T) {
-	rounds := 300
+	rounds := 120
 	if testing.Short() || debug {
 		rounds = 60
 	}
@@ -210,7 +210,7 @@ func TestTakeBackUnderFire(t *testing.T) {
 			}
 		})
 	}
-	rounds := 3000
+	rounds := 1000
 	if testing.Short() || debug {
 		rounds = 300
 	}
@@ -364,7 +364,7 @@ func TestSetMaxWeight(t *testing.T) {
 
 // Guards G3 for SetMaxWeight under fire.
 func TestSetMaxWeightUnderFire(t *testing.T) {
-	rounds := 300
+	rounds := 120
 	if testing.Short() || debug {
 		rounds = 60
 	}
