@@ -79,17 +79,21 @@ type policy struct {
 	toLookAt     uint64 // buckets that the slow hand has still to visit
 	dropped      uint64 // insert records dropped, as summed at the last pass
 
-	seq      uint64  // evictions
-	now      uint32  // seq in ticks
-	tick0    uint32  // now, when the pace changed
-	seq0     uint64  // seq, when the pace changed
-	share    float64 // the window's part, in entries
-	steady   float64 // entries that the regions share
-	evidence [2]int  // for a larger window, for a larger main
-	marked   uint64  // seq at the last adaptation
-	phiAt    uint64  // seq at the last reckoning of phi
-	fromMain int     // evictions from main since
-	phi      float64 // main's part of the evictions
+	seq      uint64     // evictions
+	now      uint32     // seq in ticks
+	tick0    uint32     // now, when the pace changed
+	seq0     uint64     // seq, when the pace changed
+	share    float64    // the window's part, in entries
+	steady   float64    // entries that the regions share
+	evidence [2]float64 // for a larger window, for a larger main
+	marked   uint64     // seq at the last adaptation
+	phiAt    uint64     // seq at the last reckoning of phi
+	fromMain int        // evictions from main since
+	phi      float64    // main's part of the evictions
+
+	idle     []idler // a sample of main's entries of rank 0, an eighth of the capacity ago
+	idlePart float64 // of main's entries, by that sample
+	looks    uint64  // where the next is looked for
 }
 
 const (
@@ -267,6 +271,7 @@ func (p *policy) init(tables *atomic.Pointer[table], capacity int, evict func(sp
 	p.setCapacity(capacity)
 	p.window.init(capacity)
 	p.main.init(capacity)
+	p.idle = make([]idler, 0, p.sampleSize())
 	p.share = p.clampShare(windowStart * float64(capacity))
 	p.phi = 0.5
 }
@@ -282,6 +287,8 @@ const (
 	steadyRise  = 256
 	nearEdge    = 0.05 // of the capacity: what a slightly larger region would have kept
 	evidenceMin = 8
+	idleWeight  = 0.1 // of a hit on an idle entry, as evidence
+	idleSample  = 64
 	movesAtOnce = 64
 )
 
@@ -723,13 +730,76 @@ func (p *policy) adapt() {
 	if p.seq-p.phiAt >= eighth {
 		p.phi += (float64(p.fromMain)/float64(p.seq-p.phiAt) - p.phi) / 4
 		p.fromMain, p.phiAt = 0, p.seq
+		p.evidence[1] += idleWeight * p.idleHits()
+		p.lookForIdle()
 	}
 	window, main := p.evidence[0], p.evidence[1]
 	if window+main >= evidenceMin && p.seq-p.marked >= eighth {
 		step := shareStep * float64(p.capacity)
-		p.share = p.clampShare(p.share + step*float64(window-main)/float64(window+main))
-		p.evidence, p.marked = [2]int{}, p.seq
+		p.share = p.clampShare(p.share + step*(window-main)/(window+main))
+		p.evidence, p.marked = [2]float64{}, p.seq
 	}
+}
+
+// Keys that come back to main are not all that speaks for a larger one: more of the keys
+// that leave the window would then be let in. What these would be worth, the hits on
+// main's idle entries tell, those of rank 0, which would be the next to make way for
+// them. Without them a window that has grown makes ghosts of all that main cannot hold,
+// and goes on growing (in loops, for one). A sample of some dozen entries tells how many
+// of them are hit; as many as a slightly larger main would have more are counted.
+
+// An idler is an item of main whose entry was idle.
+type idler struct {
+	item uint64
+	at   uint32
+	word uint32
+}
+
+func (p *policy) sampleSize() int { return min(max(p.capacity/16, 1), idleSample) }
+
+// idleHits reckons how many idle entries were hit since the sample was taken, of as many
+// as a slightly larger main would have more. Those that have left since had no hit.
+func (p *policy) idleHits() float64 {
+	if len(p.idle) == 0 {
+		return 0
+	}
+	hits := 0
+	for _, e := range p.idle {
+		s := p.spotOf(slot(e.item))
+		if p.main.at(uint64(e.at)).Load() == e.item && s.found() {
+			// The hand may have lowered the rank again, but the time has changed.
+			if x := s.word().Load(); x&policyLive != 0 && x&^rankBits != e.word&^rankBits {
+				hits++
+			}
+		}
+	}
+	idle := p.idlePart * float64(max(p.lenMain(), 0))
+	return float64(hits) / float64(len(p.idle)) * min(idle, nearEdge*float64(p.capacity))
+}
+
+// lookForIdle takes a new sample.
+func (p *policy) lookForIdle() {
+	p.idle = p.idle[:0]
+	if p.mainEnd == 0 {
+		return
+	}
+	seen := 0
+	for range p.sampleSize() {
+		p.looks += 0x9e3779b97f4a7c15 // evenly spread (Weyl)
+		at := p.looks >> 32 * p.mainEnd >> 32
+		item := p.main.at(at).Load()
+		s := p.spotOf(slot(item))
+		if !s.found() {
+			continue
+		}
+		if x := s.word().Load(); x&policyLive != 0 {
+			seen++
+			if rankOf(x) == 0 {
+				p.idle = append(p.idle, idler{item, uint32(at), x})
+			}
+		}
+	}
+	p.idlePart = float64(len(p.idle)) / float64(max(seen, 1))
 }
 
 // warm asks for what the evictions after the next n will look at, so that it is there

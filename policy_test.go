@@ -286,19 +286,19 @@ func TestAdapt(t *testing.T) {
 	const capacity = 1000
 	const start = windowStart * capacity
 	for _, test := range []struct {
-		evidence [2]int
+		evidence [2]float64
 		seq      uint64
 		share    float64
 		want     float64
 	}{
-		{[2]int{8, 0}, capacity / 8, start, start + 30},
-		{[2]int{0, 8}, capacity / 8, start, start - 30},
-		{[2]int{300, 100}, capacity / 8, start, start + 15},
-		{[2]int{6, 6}, capacity / 8, start, start},
-		{[2]int{7, 0}, capacity, start, start},
-		{[2]int{100, 0}, capacity/8 - 1, start, start},
-		{[2]int{100, 0}, capacity, 0.89 * capacity, 0.90 * capacity},
-		{[2]int{0, 100}, capacity, 0.03 * capacity, 0.02 * capacity},
+		{[2]float64{8, 0}, capacity / 8, start, start + 30},
+		{[2]float64{0, 8}, capacity / 8, start, start - 30},
+		{[2]float64{300, 100}, capacity / 8, start, start + 15},
+		{[2]float64{6, 6}, capacity / 8, start, start},
+		{[2]float64{7, 0}, capacity, start, start},
+		{[2]float64{100, 0}, capacity/8 - 1, start, start},
+		{[2]float64{100, 0}, capacity, 0.89 * capacity, 0.90 * capacity},
+		{[2]float64{0, 100}, capacity, 0.03 * capacity, 0.02 * capacity},
 	} {
 		var p policy
 		p.init(nil, capacity, nil, nil)
@@ -307,7 +307,7 @@ func TestAdapt(t *testing.T) {
 		if got := p.share; got < test.want-1e-9 || got > test.want+1e-9 {
 			t.Errorf("%+v: share %v, want %v", test, got, test.want)
 		}
-		if moved := p.marked == p.seq; moved != (p.evidence == [2]int{}) {
+		if moved := p.marked == p.seq; moved != (p.evidence == [2]float64{}) {
 			t.Errorf("%+v: evidence is %v after a step: %v", test, p.evidence, moved)
 		}
 	}
@@ -318,6 +318,61 @@ func TestAdapt(t *testing.T) {
 			if p.share = p.clampShare(share); p.wmax() < 1 || p.wmax() > capacity {
 				t.Errorf("capacity %d: a window of %d", capacity, p.wmax())
 			}
+		}
+	}
+}
+
+// Guards idleHits, lookForIdle and their part in adapt: of the idle entries of main, a
+// sample tells how many are hit, by what their words say of the time and not by the
+// rank, which the hand lowers, and not of those that have left; of as many as a slightly
+// larger main would have, a part is evidence for it. (Shown: without each of these.)
+func TestHitsOnIdleEntries(t *testing.T) {
+	oneP(t)
+	const capacity = 1024
+	var p *policy
+	nothing := func(spot) {}
+	for _, test := range []struct {
+		what     string
+		every    int        // one entry of so many is hit
+		after    func(spot) // the hit
+		from, to float64
+	}{
+		{"none", 0, nothing, 0, 0},
+		{"all", 1, nothing, 1, 1},
+		{"every other one", 2, nothing, 0.3, 0.7},
+		{"all, and the hand has come by", 1, func(s spot) {
+			s.word().Store(s.word().Load() &^ rankBits)
+		}, 1, 1},
+		{"all, and they are about to leave", 1, func(s spot) {
+			s.word().Store(policyRetired)
+		}, 0, 0},
+		{"others, after they have left", 1, func(s spot) {
+			p.main.at(itemIndex(s.position().Load())).Add(1 << 32)
+		}, 0, 0},
+	} {
+		c := seeded(t, Config[int, int]{Capacity: capacity})
+		setAll(c, 1, 2*capacity)
+		p = &c.policy
+		p.phiAt, p.marked, p.evidence = p.seq-capacity/8, p.seq, [2]float64{}
+		p.adapt()
+		if len(p.idle) != idleSample || p.idlePart != 1 || p.evidence != [2]float64{} {
+			t.Fatalf("a sample of %d, %.2f of main idle, evidence %v", len(p.idle), p.idlePart, p.evidence)
+		}
+		for k := 1; k <= 2*capacity && test.every > 0; k++ {
+			if k%test.every == 0 && c.Contains(k) && inMain(t, c, k) {
+				s := spotOf(t, c, k)
+				c.Get(k)
+				test.after(s)
+			}
+		}
+		p.phiAt = p.seq - capacity/8
+		p.adapt()
+		const most = idleWeight * nearEdge * capacity
+		if got := p.evidence[1]; got < test.from*most-1e-9 || got > test.to*most+1e-9 {
+			t.Errorf("%s hit: evidence %.3f, want %.3f to %.3f", test.what, got, test.from*most, test.to*most)
+		}
+		if test.what == "all" && p.idlePart != 0 {
+			t.Errorf("all hit: %.2f of main is idle", p.idlePart)
 		}
 	}
 }
@@ -349,19 +404,19 @@ func TestComeBack(t *testing.T) {
 		kind, age uint32
 		freq      uint32
 		main      bool
-		evidence  [2]int
+		evidence  [2]float64
 		want      uint32 // frequency
 	}{
-		{"dropped from the window just now", 0, 5, 1, true, [2]int{1, 0}, 2},
-		{"a while ago, main's victim is much older", 0, 100, 2, true, [2]int{}, 3},
-		{"too long ago", 0, 200, 2, false, [2]int{}, 3},
-		{"dropped from main just now", ghostMain, 5, 3, false, [2]int{0, 1}, 3},
-		{"from main long ago", ghostMain, 1000, 1, false, [2]int{}, 2},
+		{"dropped from the window just now", 0, 5, 1, true, [2]float64{1, 0}, 2},
+		{"a while ago, main's victim is much older", 0, 100, 2, true, [2]float64{}, 3},
+		{"too long ago", 0, 200, 2, false, [2]float64{}, 3},
+		{"dropped from main just now", ghostMain, 5, 3, false, [2]float64{0, 1}, 3},
+		{"from main long ago", ghostMain, 1000, 1, false, [2]float64{}, 2},
 	} {
 		c := seeded(t, Config[int, int]{Capacity: capacity})
 		setAll(c, 1, 2*capacity)
 		p := &c.policy
-		p.evidence = [2]int{}
+		p.evidence = [2]float64{}
 		if v, _, ok := p.victim(); !ok || ageOf(v.word().Load(), p.now) < 220 {
 			t.Fatalf("main's victim is not as old as this test needs: %v", ok)
 		}

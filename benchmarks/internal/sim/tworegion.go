@@ -41,8 +41,8 @@ type TwoRegion struct {
 	main    ring    // the oldest is under the hand
 	history history
 
-	idle   int // entries in main of rank 0
 	border border
+	idle   sample
 }
 
 // An entry is what is known of one key. Here every part is a field; in the
@@ -104,6 +104,7 @@ type Params struct {
 
 	Margin      float64 // how much larger a region is imagined to be
 	Resident    float64 // weight of hits on main's idle entries as evidence; 0 is none
+	Looks       float64 // at main's entries, to find idle ones; SampleMost at most
 	Step        float64 // by which the window grows at most
 	MinEvidence int     // ghosts that have come back before a step
 	Period      float64 // evictions between two steps
@@ -126,9 +127,10 @@ func PrescribedParams() Params {
 // repeats the comparison. Nearby values do about as well.
 func DefaultParams() Params {
 	p := PrescribedParams()
-	p.Turns = TurnAlways  // and no bit to remember the first by
-	p.Fade = 32           // loops of up to so many capacities keep their place
-	p.Resident = 1.0 / 16 // see border
+	p.Turns = TurnAlways // and no bit to remember the first by
+	p.Fade = 32          // loops of up to so many capacities keep their place
+	p.Resident = 0.1     // see border
+	p.Looks = 1.0 / 16   // twice as many say no more
 	p.Step = 0.03
 	return p
 }
@@ -184,10 +186,6 @@ func (p *TwoRegion) eff(freq uint8, age tick) uint8 {
 // hit notes an access to an entry.
 func (p *TwoRegion) hit(e *entry) {
 	age := p.age(e)
-	if e.region == regionMain && e.rank == 0 {
-		p.idle--
-		p.border.idleHits++
-	}
 	e.freq = min(p.eff(e.freq, age)+1, maxFreq)
 	e.irr = min(age, irrUnknown-1)
 	e.stamp = p.now() & stampMask
@@ -241,9 +239,7 @@ func (p *TwoRegion) victim() int32 {
 		if e.rank == 0 {
 			return slot
 		}
-		if e.rank--; e.rank == 0 {
-			p.idle++
-		}
+		e.rank--
 		p.main.push(p.main.pop())
 	}
 }
@@ -297,11 +293,7 @@ func (p *TwoRegion) turns(s *entry, before int) bool {
 
 // promote puts an entry that is in no ring into main, behind all others.
 func (p *TwoRegion) promote(slot int32) {
-	e := &p.entries[slot]
-	e.region = regionMain
-	if e.rank == 0 {
-		p.idle++
-	}
+	p.entries[slot].region = regionMain
 	p.main.push(slot)
 }
 
@@ -346,14 +338,68 @@ func (p *TwoRegion) evict(slot int32, kind ghostKind) int32 {
 	freq, stamp := e.freq, e.stamp
 	if kind == fromMain {
 		freq, stamp = p.eff(freq, p.age(e)), p.now()
-		p.idle-- // (I3)
 	}
 	p.history.add(e.key, kind, freq, stamp, p.now())
 	p.where.drop(e.key)
 	e.region = regionFree
 	p.seq++
-	p.border.evicted(kind, p.idle)
+	if p.border.evicted(kind) {
+		p.border.forMain += p.Resident * p.idleHits()
+		p.lookForIdle()
+	}
+	p.border.move()
 	return slot
+}
+
+// A sample of main's idle entries tells how many of them are hit.
+type sample struct {
+	part  float64 // of main's entries that are idle
+	seen  []seen
+	looks uint64 // ever
+}
+
+// seen is an entry when it got into the sample.
+type seen struct {
+	slot int32
+	entry
+}
+
+// SampleMost is how many entries are looked at, at most, to find idle ones.
+const SampleMost = 64
+
+// idleHits reckons how many idle entries were hit since the sample was taken, of as
+// many as a margin's worth. An entry that has left since had no hit.
+func (p *TwoRegion) idleHits() float64 {
+	if len(p.idle.seen) == 0 {
+		return 0
+	}
+	hits := 0
+	for _, before := range p.idle.seen {
+		e := p.entries[before.slot]
+		e.rank = before.rank // the hand may have been there
+		if e != before.entry && e.key == before.key {
+			hits++
+		}
+	}
+	idle := p.idle.part * float64(p.main.n)
+	return float64(hits) / float64(len(p.idle.seen)) * min(idle, p.Margin*float64(p.capacity))
+}
+
+// lookForIdle takes a new sample.
+func (p *TwoRegion) lookForIdle() {
+	p.idle.seen = p.idle.seen[:0]
+	looks := 0
+	if p.Resident > 0 && p.main.n > 0 {
+		looks = min(max(1, int(p.Looks*float64(p.capacity))), SampleMost)
+	}
+	for range looks {
+		p.idle.looks++
+		slot := p.main.slots[p.main.at(scale(hash(p.idle.looks), p.main.n))]
+		if e := p.entries[slot]; e.rank == 0 {
+			p.idle.seen = append(p.idle.seen, seen{slot, e})
+		}
+	}
+	p.idle.part = float64(len(p.idle.seen)) / float64(max(looks, 1))
 }
 
 // The border between window and main moves to where a little more of one would
@@ -361,16 +407,16 @@ func (p *TwoRegion) evict(slot int32, kind ghostKind) int32 {
 // back so soon that the region it left would still have had it, had it been
 // larger by the margin, speaks for that region. That is not all that speaks for
 // main: a larger one would also let in more. What these would be worth, hits on
-// main's idle entries tell, those of rank 0, which are the ones to leave next.
-// Without them a window that has grown makes ghosts of what main cannot hold,
-// and goes on growing.
+// main's idle entries tell, those of rank 0, which are the ones to leave next: as many
+// as a margin's worth of them had, and a part of that, as the idle are not all equally
+// idle. Without them a window that has grown makes ghosts of what main cannot hold,
+// and goes on growing. A sample of some dozen entries is enough to know.
 type border struct {
 	Params
 	capacity int
 	window   float64 // share of the window, in entries
 
 	forWindow, forMain float64 // what spoke since the last step
-	idleHits           int     // not yet in forMain
 	sinceStep          int     // evictions
 
 	mainPart              float64 // of evictions, an average
@@ -398,37 +444,28 @@ func (b *border) observe(kind ghostKind, age int) {
 	}
 }
 
-// evicted counts an eviction, and moves the border when it is time. Main has so
-// many idle entries left.
-func (b *border) evicted(kind ghostKind, idle int) {
-	period := max(1, int(b.Period*float64(b.capacity)))
+// evicted counts an eviction, and reports whether a period has ended.
+func (b *border) evicted(kind ghostKind) bool {
 	b.sinceStep++
 	b.evictions++
 	if kind == fromMain {
 		b.evictsMain++
 	}
-	if b.evictions >= period {
-		b.mainPart += evidenceWeight * (float64(b.evictsMain)/float64(b.evictions) - b.mainPart)
-		b.evictions, b.evictsMain = 0, 0
+	if b.evictions < b.period() {
+		return false
 	}
-	if b.sinceStep < period {
+	b.mainPart += evidenceWeight * (float64(b.evictsMain)/float64(b.evictions) - b.mainPart)
+	b.evictions, b.evictsMain = 0, 0
+	return true
+}
+
+func (b *border) period() int { return max(1, int(b.Period*float64(b.capacity))) }
+
+// move moves the border, if it is time and enough has spoken for it.
+func (b *border) move() {
+	if b.sinceStep < b.period() || b.forWindow+b.forMain < float64(b.MinEvidence) {
 		return
 	}
-	b.weighIdle(idle)
-	if b.forWindow+b.forMain >= float64(b.MinEvidence) {
-		b.move()
-	}
-}
-
-// weighIdle turns hits on idle entries into evidence: as many as a margin's
-// worth of them had, and a part of that, as the idle are not all equally idle.
-func (b *border) weighIdle(idle int) {
-	margin := b.Margin * float64(b.capacity)
-	b.forMain += b.Resident * float64(b.idleHits) * margin / max(float64(idle), margin)
-	b.idleHits = 0
-}
-
-func (b *border) move() {
 	c := float64(b.capacity)
 	balance := (b.forWindow - b.forMain) / (b.forWindow + b.forMain)
 	b.window = min(max(b.window+b.Step*c*balance, b.WindowMin*c), b.WindowMax*c)
