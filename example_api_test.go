@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/dualcache-ff/dualcache"
@@ -189,17 +190,18 @@ func ExampleCache_DeleteFunc() {
 
 // Clock is for tests: time passes when they say so.
 func ExampleConfig_clock() {
-	now := time.Now()
+	begin := time.Now()
+	var passed atomic.Int64 // the daemon asks for the time as well
 	cache := dualcache.Must(dualcache.Config[string, int]{
 		Capacity: 100,
 		TTL:      time.Minute,
-		Clock:    func() time.Time { return now },
+		Clock:    func() time.Time { return begin.Add(time.Duration(passed.Load())) },
 	})
 	defer cache.Close()
 	cache.Set("a", 1)
-	now = now.Add(time.Minute - 1)
+	passed.Store(int64(time.Minute - 1))
 	fmt.Println(cache.Get("a"))
-	now = now.Add(1)
+	passed.Store(int64(time.Minute))
 	fmt.Println(cache.Get("a"))
 	// Output:
 	// 1 true
@@ -207,19 +209,20 @@ func ExampleConfig_clock() {
 }
 
 func ExampleConfig_expireAfterAccess() {
-	now := time.Now()
+	begin := time.Now()
+	var passed atomic.Int64
 	cache := dualcache.Must(dualcache.Config[string, int]{
 		Capacity:          100,
 		ExpireAfterAccess: time.Minute,
-		Clock:             func() time.Time { return now },
+		Clock:             func() time.Time { return begin.Add(time.Duration(passed.Load())) },
 	})
 	defer cache.Close()
 	cache.Set("a", 1)
 	for range 3 {
-		now = now.Add(50 * time.Second)
+		passed.Add(int64(50 * time.Second))
 		fmt.Println(cache.Get("a"))
 	}
-	now = now.Add(time.Minute)
+	passed.Add(int64(time.Minute))
 	fmt.Println(cache.Get("a"))
 	// Output:
 	// 1 true

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 	"weak"
@@ -105,19 +106,25 @@ func TestUnreachableCacheIsCollected(t *testing.T) {
 	t.Error("an unreachable cache is not collected")
 }
 
+// A setClock is a clock for tests. The daemon looks at it too.
+type setClock struct{ at atomic.Pointer[time.Time] }
+
+func (c *setClock) set(at time.Time) { c.at.Store(&at) }
+func (c *setClock) now() time.Time   { return *c.at.Load() }
+
 // Guards G11 and Config.Clock: the clock may jump, however far, and what has expired is
 // absent at once, for every operation. Fails if now does not saturate.
 func TestClockJumps(t *testing.T) {
-	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	now := begin
-	c := Must(Config[int, int]{Capacity: 100, TTL: time.Hour, Clock: func() time.Time { return now }})
+	clock := new(setClock)
+	clock.set(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC))
+	c := Must(Config[int, int]{Capacity: 100, TTL: time.Hour, Clock: clock.now})
 	defer c.Close()
 	for _, jump := range []time.Duration{time.Hour, 24 * time.Hour, 100 * 365 * 24 * time.Hour, math.MaxInt64} {
 		c.Set(1, 1)
-		if e, ok := c.GetEntry(1); !ok || jump != math.MaxInt64 && !e.ExpiresAt.Equal(now.Add(time.Hour)) {
-			t.Errorf("GetEntry = %+v, %v at %v", e, ok, now)
+		if e, ok := c.GetEntry(1); !ok || jump != math.MaxInt64 && !e.ExpiresAt.Equal(clock.now().Add(time.Hour)) {
+			t.Errorf("GetEntry = %+v, %v at %v", e, ok, clock.now())
 		}
-		now = now.Add(jump)
+		clock.set(clock.now().Add(jump))
 		values, found := make([]int, 1), make([]bool, 1)
 		_, got := c.Get(1)
 		_, entry := c.GetEntry(1)
@@ -130,9 +137,10 @@ func TestClockJumps(t *testing.T) {
 // Guards G11: Config.Expiry decides for every operation that sets, and may say never,
 // the longest time, or that the value is not kept.
 func TestExpiryFunction(t *testing.T) {
-	now := time.Now()
+	clock := new(setClock)
+	clock.set(time.Now())
 	c := Must(Config[int, int64]{
-		Capacity: 100, TTL: time.Second, Clock: func() time.Time { return now },
+		Capacity: 100, TTL: time.Second, Clock: clock.now,
 		Expiry: func(_ int, value int64) time.Duration { return time.Duration(value) },
 	})
 	defer c.Close()
@@ -152,7 +160,7 @@ func TestExpiryFunction(t *testing.T) {
 			if c.Contains(1) != (value >= 0) {
 				t.Errorf("%s: an Expiry of %d: there is %v", name, value, c.Contains(1))
 			}
-			now = now.Add(time.Hour)
+			clock.set(clock.now().Add(time.Hour))
 			if want := value == 0 || value == math.MaxInt64; c.Contains(1) != want {
 				t.Errorf("%s: an Expiry of %d: there is %v after an hour, want %v", name, value, !want, want)
 			}
