@@ -364,7 +364,7 @@ func TestSetMaxWeight(t *testing.T) {
 
 // Guards G3 for SetMaxWeight under fire.
 func TestSetMaxWeightUnderFire(t *testing.T) {
-	rounds := 120
+	rounds := 300
 	if testing.Short() || debug {
 		rounds = 60
 	}

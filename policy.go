@@ -14,8 +14,9 @@ import (
 // 1978), and the one that has been read more often stays (TinyLFU), or, among
 // those read as often as is counted, the one that is read at shorter intervals
 // (LIRS, SIGMETRICS '02). Who loses leaves the cache and is remembered for a
-// while (filter.go). What is remembered tells whether the window should grow or
-// shrink (ARC, FAST '03; by equal marginal gain: Cliffhanger, NSDI '16).
+// while (filter.go). What is remembered, and how many of main's idle entries are read,
+// tells whether the window should grow or shrink (ARC, FAST '03; by equal marginal gain:
+// Cliffhanger, NSDI '16).
 //
 //	            found in history, dropped from the window a short while ago
 //	           ┌──────────────────────────────────────────────┐
@@ -764,13 +765,12 @@ func (p *policy) idleHits() float64 {
 		return 0
 	}
 	hits := 0
-	for _, e := range p.idle {
-		s := p.spotOf(slot(e.item))
-		if p.main.at(uint64(e.at)).Load() == e.item && s.found() {
-			// The hand may have lowered the rank again, but the time has changed.
-			if x := s.word().Load(); x&policyLive != 0 && x&^rankBits != e.word&^rankBits {
-				hits++
-			}
+	for _, was := range p.idle {
+		at := uint64(was.at)
+		e, ok := p.read(p.main.at(at).Load(), positionMain, at)
+		// Nothing but a hit changes a word of rank 0; the hand may lower the rank again.
+		if ok && e.item == was.item && e.word().Load() != was.word {
+			hits++
 		}
 	}
 	idle := p.idlePart * float64(max(p.lenMain(), 0))
@@ -787,16 +787,13 @@ func (p *policy) lookForIdle() {
 	for range p.sampleSize() {
 		p.looks += 0x9e3779b97f4a7c15 // evenly spread (Weyl)
 		at := p.looks >> 32 * p.mainEnd >> 32
-		item := p.main.at(at).Load()
-		s := p.spotOf(slot(item))
-		if !s.found() {
+		e, ok := p.read(p.main.at(at).Load(), positionMain, at)
+		if !ok {
 			continue
 		}
-		if x := s.word().Load(); x&policyLive != 0 {
-			seen++
-			if rankOf(x) == 0 {
-				p.idle = append(p.idle, idler{item, uint32(at), x})
-			}
+		seen++
+		if word := e.word().Load(); rankOf(word) == 0 {
+			p.idle = append(p.idle, idler{e.item, uint32(at), word})
 		}
 	}
 	p.idlePart = float64(len(p.idle)) / float64(max(seen, 1))

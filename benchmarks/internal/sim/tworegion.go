@@ -104,7 +104,7 @@ type Params struct {
 
 	Margin      float64 // how much larger a region is imagined to be
 	Resident    float64 // weight of hits on main's idle entries as evidence; 0 is none
-	Looks       float64 // at main's entries, to find idle ones; SampleMost at most
+	Looks       float64 // at main's entries, to find idle ones; sampleMost at most
 	Step        float64 // by which the window grows at most
 	MinEvidence int     // ghosts that have come back before a step
 	Period      float64 // evictions between two steps
@@ -364,8 +364,8 @@ type seen struct {
 	entry
 }
 
-// SampleMost is how many entries are looked at, at most, to find idle ones.
-const SampleMost = 64
+// sampleMost is how many entries are looked at, at most, to find idle ones.
+const sampleMost = 64
 
 // idleHits reckons how many idle entries were hit since the sample was taken, of as
 // many as a margin's worth. An entry that has left since had no hit.
@@ -375,9 +375,8 @@ func (p *TwoRegion) idleHits() float64 {
 	}
 	hits := 0
 	for _, before := range p.idle.seen {
-		e := p.entries[before.slot]
-		e.rank = before.rank // the hand may have been there
-		if e != before.entry && e.key == before.key {
+		// Nothing but a hit changes an entry of rank 0; the hand may lower the rank again.
+		if e := p.entries[before.slot]; e != before.entry && e.key == before.key {
 			hits++
 		}
 	}
@@ -390,7 +389,7 @@ func (p *TwoRegion) lookForIdle() {
 	p.idle.seen = p.idle.seen[:0]
 	looks := 0
 	if p.Resident > 0 && p.main.n > 0 {
-		looks = min(max(1, int(p.Looks*float64(p.capacity))), SampleMost)
+		looks = min(max(1, int(p.Looks*float64(p.capacity))), sampleMost)
 	}
 	for range looks {
 		p.idle.looks++
