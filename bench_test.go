@@ -96,6 +96,31 @@ func BenchmarkReplace(b *testing.B) {
 	})
 }
 
+// BenchmarkMixed is so many Sets in a hundred operations, the others Gets, over eight times
+// as many keys as there is room for.
+func BenchmarkMixed(b *testing.B) {
+	const n = 131_072
+	keys := zipfKeys(8 * n)
+	for _, sets := range []int{10, 50, 90} {
+		b.Run(fmt.Sprintf("dist=zipf1.01/cap=%d/sets=%d", n, sets), func(b *testing.B) {
+			c := warmCache(Config[uint64, uint64]{Capacity: n}, keys)
+			defer c.Close()
+			before := c.Stats()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for i := rand.IntN(len(keys)); pb.Next(); i++ {
+					if key := keys[i&(benchDraws-1)]; i*37%100 < sets {
+						c.Set(key, key)
+					} else {
+						c.Get(key)
+					}
+				}
+			})
+			b.ReportMetric(100*c.Stats().Sub(before).HitRatio(), "hit%")
+		})
+	}
+}
+
 // BenchmarkChurn is cache-aside over ten times as many keys as there is room for.
 func BenchmarkChurn(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {

@@ -64,8 +64,10 @@ type policy struct {
 	capacity int     // entries that there are when the cache is full
 	most     int     // the largest capacity
 	perTick  float64 // evictions in a tick
+	tickRate float64 // ticks in an eviction
 	evict    func(s spot, position uint32) bool
 	pinned   func(s spot) bool // not to be listed
+	vacated  vacated           // by the plain clock
 
 	window, main list
 	windowHead   uint64 // oldest
@@ -300,7 +302,7 @@ func (p *policy) setCapacity(n int) {
 		p.share *= float64(n) / float64(p.capacity)
 	}
 	p.capacity, p.tick0, p.seq0 = n, p.now, p.seq
-	p.perTick = float64(n) / ticksPerTurn
+	p.perTick, p.tickRate = float64(n)/ticksPerTurn, ticksPerTurn/float64(n)
 	p.share = p.clampShare(p.share)
 }
 
@@ -545,6 +547,10 @@ func (p *policy) inserted(record slot, low uint32) {
 	if listed(e.x) || e.word().Load()&policyLive == 0 || p.pinned(s) {
 		return
 	}
+	if plainClock {
+		p.enterClock(&e)
+		return
+	}
 	if ghost, ok := s.t.aside[e.home()].ghosts.take(low); ok && p.comeBack(&e, ghost) {
 		return
 	}
@@ -712,7 +718,10 @@ func (p *policy) drop(e *entry, kind uint32) bool {
 		return false
 	}
 	p.seq++
-	p.now = p.tick0 + uint32(uint64(float64(p.seq-p.seq0)/p.perTick))
+	p.now = p.tick0 + uint32(uint64(float64(p.seq-p.seq0)*p.tickRate))
+	if plainClock {
+		return true
+	}
 	stamp := word >> stampShift
 	if kind == ghostMain {
 		stamp = p.now
@@ -843,6 +852,9 @@ func (p *policy) plan(n int) {
 // for counts as one of the window.
 func (p *policy) free() bool {
 	p.findLost()
+	if plainClock {
+		return p.freeByClock()
+	}
 	for range movesAtOnce {
 		if p.lenWindow() < p.wmax() {
 			break

@@ -153,7 +153,9 @@ func (w *worker) announce(hazard uintptr, fenced bool) {
 		publishAddress(&w.hazard, hazard)
 		return
 	}
-	w.hazard.Store(hazard)
+	if w.hazard.Load() != hazard { // or it is announced, and was before what comes now
+		w.hazard.Store(hazard)
+	}
 }
 
 // checkLife is the detector of the debug builds: a place that a section reads

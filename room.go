@@ -520,9 +520,11 @@ const shrinkBatch = 256
 // left: workers that are in use put back by themselves what is above it.
 
 // usesPermits says that a section is about to use its worker's permits, and reports
-// whether it may. What the section protected it protects no more. Pinned.
+// whether it may. Any hazard says so. Pinned.
 func (c *Cache[K, V]) usesPermits(w *worker) bool {
-	w.announce(permitHazard, c.fenced)
+	if w.hazard.Load() == 0 {
+		w.announce(permitHazard, c.fenced)
+	}
 	return !w.frozen.Load()
 }
 

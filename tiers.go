@@ -175,7 +175,8 @@ func (c *Cache[K, V]) probe(w *worker, t *table, hash uint64, key K, writer bool
 	var before sighting
 	var filled uint32
 	for try := 0; ; try++ {
-		if try > 0 { // nearly all lookups end before
+		marked := home.head.Load()&(marksMask<<marksShift) != 0
+		if marked {
 			filled = fills.Load()
 		}
 		s, how, head := c.scan(w, t, n, hash, key, writer)
@@ -188,7 +189,7 @@ func (c *Cache[K, V]) probe(w *worker, t *table, hash uint64, key K, writer bool
 			}
 			before = sight(s)
 		case head&(marksMask<<marksShift) == 0,
-			try > 0 && (home.head.Load()^head)&^headLock == 0 && fills.Load() == filled: // (I8)
+			marked && (home.head.Load()^head)&^headLock == 0 && fills.Load() == filled: // (I8)
 			return spot{}, inIndex
 		}
 		if try == probeTries {

@@ -114,7 +114,7 @@ func (c *Cache[K, V]) setBare(hash uint64, key K, value V) {
 		absent = head&(headMoved|marksMask<<marksShift) == 0
 	}
 	if !s.found() && !absent {
-		s, how = c.find(w, hash, key, true)
+		s, how = c.findToStore(w, t, n, hash, key)
 	}
 	if !s.found() || s.word().Load()&(policyLive|policyDeadline) != policyLive || !c.lockless.Load() || !c.settled(s.t) {
 		c.applyPinned(w, &change[K, V]{hash: hash, key: key, value: value}, s.found())
@@ -130,6 +130,18 @@ func (c *Cache[K, V]) setBare(hash uint64, key K, value V) {
 	if wake {
 		c.wake()
 	}
+}
+
+// findToStore is find where a key that is not found is looked for again, under the lock.
+func (c *Cache[K, V]) findToStore(w *worker, t *table, n, hash uint64, key K) (spot, manner) {
+	if c.tiered || t.old.Load() != nil {
+		return c.find(w, hash, key, true)
+	}
+	s, how, _ := c.scan(w, t, n, hash, key, true)
+	if s.found() && s.b != n && t.at(n).head.Load()&headLock != 0 { // (I7) of tiers.go
+		return spot{}, inIndex
+	}
+	return s, how
 }
 
 // fetchAside asks for what an insertion needs besides the bucket.

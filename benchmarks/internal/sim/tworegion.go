@@ -132,6 +132,7 @@ func DefaultParams() Params {
 	p.Resident = 0.1     // see border
 	p.Looks = 1.0 / 16   // twice as many say no more
 	p.Step = 0.03
+	p.History = 8 / 4.2 // a set of eight for each bucket of the real cache, 4.2 entries to a bucket
 	return p
 }
 
