@@ -20,7 +20,7 @@ package sim
 // DefaultParams is the best that is known, PrescribedParams is policy.md to the
 // letter.
 //
-// Time goes by evictions: seq counts them, a tick is 2^shift of them, and the
+// Time goes by evictions: seq counts them, a tick is some of them (EvenTicks), and the
 // age of a stamp is now minus stamp in ticks, in as many bits as the stamp has.
 // A stamp that is older than its bits can tell looks young again. Shares and
 // distances are counted in entries, and so in evictions.
@@ -98,6 +98,8 @@ type Params struct {
 	Fade    int     // capacities after which a frequency has halved
 	MaxRank uint8
 
+	EvenTicks bool // as many to a capacity, whatever its size; else a tick is 2^n evictions
+
 	Readmit float64 // a ghost's age, times this, below that of main's victim: into main; 0 is never
 	Irr     float64 // an interval, times this, below the age of main's victim wins; 0 is never
 	Stale   float64 // a victim older than its interval, times this, counts half; 0 is never
@@ -132,6 +134,7 @@ func DefaultParams() Params {
 	p.Resident = 0.1     // see border
 	p.Looks = 1.0 / 16   // twice as many say no more
 	p.Step = 0.03
+	p.EvenTicks = true  // or of two sizes of a cache one measures twice as finely
 	p.History = 8 / 4.2 // a set of eight for each bucket of the real cache, 4.2 entries to a bucket
 	return p
 }
@@ -171,13 +174,23 @@ func (p *TwoRegion) Request(key uint64) (hit bool) {
 }
 
 // now is the present tick, before it is cut to the width of a stamp.
-func (p *TwoRegion) now() tick { return tick(p.seq >> p.shift) }
+func (p *TwoRegion) now() tick {
+	if p.EvenTicks {
+		return tick(p.seq * ticksPerCapacity / uint64(p.capacity))
+	}
+	return tick(p.seq >> p.shift)
+}
 
 // age is that of an entry's last access, in ticks.
 func (p *TwoRegion) age(e *entry) tick { return (p.now() - e.stamp) & stampMask }
 
 // evictions turns ticks into a number of evictions.
-func (p *TwoRegion) evictions(t tick) int { return int(t) << p.shift }
+func (p *TwoRegion) evictions(t tick) int {
+	if p.EvenTicks {
+		return int(t) * p.capacity / ticksPerCapacity
+	}
+	return int(t) << p.shift
+}
 
 // eff is a frequency as it has faded with age. Nothing has to be reset.
 func (p *TwoRegion) eff(freq uint8, age tick) uint8 {
