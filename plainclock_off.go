@@ -7,6 +7,6 @@ const plainClock = false
 
 type vacated struct{}
 
-func (p *policy) enterClock(*entry) {}
+func (*vacated) put(uint64) {}
 
-func (p *policy) freeByClock() bool { return false }
+func (*vacated) take() (uint64, bool) { return 0, false }

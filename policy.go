@@ -67,7 +67,7 @@ type policy struct {
 	tickRate float64 // ticks in an eviction
 	evict    func(s spot, position uint32) bool
 	pinned   func(s spot) bool // not to be listed
-	vacated  vacated           // by the plain clock
+	vacated  vacated           // of the plain clock
 
 	window, main list
 	windowHead   uint64 // oldest
@@ -548,7 +548,9 @@ func (p *policy) inserted(record slot, low uint32) {
 		return
 	}
 	if plainClock {
-		p.enterClock(&e)
+		if at, ok := p.vacated.take(); !ok || p.main.at(at).Load() != 0 || !p.inMain(&e, at) {
+			p.toMain(&e)
+		}
 		return
 	}
 	if ghost, ok := s.t.aside[e.home()].ghosts.take(low); ok && p.comeBack(&e, ghost) {
@@ -852,9 +854,6 @@ func (p *policy) plan(n int) {
 // for counts as one of the window.
 func (p *policy) free() bool {
 	p.findLost()
-	if plainClock {
-		return p.freeByClock()
-	}
 	for range movesAtOnce {
 		if p.lenWindow() < p.wmax() {
 			break
@@ -863,13 +862,16 @@ func (p *policy) free() bool {
 			return p.passOver(true)
 		}
 	}
-	v, _, ok := p.victim()
+	v, at, ok := p.victim()
 	if !ok {
 		return p.passOver(true)
 	}
 	if !p.drop(&v, ghostMain) {
 		p.mainHand++
 		return false
+	}
+	if plainClock {
+		p.vacated.put(at)
 	}
 	return true
 }
