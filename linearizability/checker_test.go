@@ -37,18 +37,20 @@ const checkLimit = 30 * time.Second
 
 // A violation is a history that breaks the contract.
 type violation struct {
-	reason string
-	rules  rules
-	key    int
-	part   []*record // what belongs to the key
+	reasons []string // why, as far as can be told
+	rules   rules
+	key     int
+	part    []*record // what belongs to the key
 }
+
+func oneReason(format string, args ...any) []string { return []string{fmt.Sprintf(format, args...)} }
 
 // check judges a history that was played.
 func (h *history) check(m rules) *violation {
 	all := h.records()
 	for _, r := range all {
 		if r.odd != "" {
-			return &violation{r.odd, m, r.key, partOf(all, r.key)}
+			return &violation{[]string{r.odd}, m, r.key, partOf(all, r.key)}
 		}
 	}
 	if v := checkRecords(m, all); v != nil {
@@ -68,15 +70,15 @@ func (h *history) checkRest() *violation {
 	now := h.rest
 	switch {
 	case now.length > h.spec.capacity:
-		return &violation{reason: fmt.Sprintf("Len is %d at rest, Capacity %d", now.length, h.spec.capacity)}
+		return &violation{reasons: oneReason("Len is %d at rest, Capacity %d", now.length, h.spec.capacity)}
 	case h.spec.weighs && now.weight > now.heaviest:
-		return &violation{reason: fmt.Sprintf("Weight is %d at rest, MaxWeight %d", now.weight, now.heaviest)}
+		return &violation{reasons: oneReason("Weight is %d at rest, MaxWeight %d", now.weight, now.heaviest)}
 	case h.spec.weighs && now.weight > uint64(now.length)*mostWeight:
-		return &violation{reason: fmt.Sprintf("Weight is %d at rest, Len %d, and no entry weighs more than %d", now.weight, now.length, mostWeight)}
+		return &violation{reasons: oneReason("Weight is %d at rest, Len %d, and no entry weighs more than %d", now.weight, now.length, mostWeight)}
 	case found > now.length && h.spec.reload == 0:
-		return &violation{reason: fmt.Sprintf("Len was %d at rest, and then %d keys were found", now.length, found)}
+		return &violation{reasons: oneReason("Len was %d at rest, and then %d keys were found", now.length, found)}
 	case !h.spec.rules().evicts && now.Evictions > 0:
-		return &violation{reason: fmt.Sprintf("%d evictions from a cache that has room for all", now.Evictions)}
+		return &violation{reasons: oneReason("%d evictions from a cache that has room for all", now.Evictions)}
 	}
 	return nil
 }
@@ -87,7 +89,7 @@ func checkRecords(m rules, all []*record) *violation {
 	case porcupine.Ok:
 		return nil
 	case porcupine.Unknown:
-		return &violation{reason: "no verdict within the time limit", rules: m, key: everyKey, part: all}
+		return &violation{reasons: []string{"no verdict within the time limit"}, rules: m, key: everyKey, part: all}
 	}
 	for key := 0; ; key++ {
 		part := partOf(all, key)
@@ -101,7 +103,7 @@ func verdict(m rules, records []*record) porcupine.CheckResult {
 	return porcupine.CheckOperationsTimeout(m.model(), operations(records), checkLimit)
 }
 
-// The diagnoses. faults_test.go expects each fault to get its own.
+// The diagnoses. faults_test.go expects each fault to get its own, maybe among others.
 const (
 	wrongValue = "a value that the register did not hold: stale, lost, or another key's"
 	flickered  = "found again after a miss, without a Set"
@@ -110,30 +112,37 @@ const (
 	vanished   = "absent without a reason from a cache that has room for all"
 )
 
-func diagnose(m rules, part []*record) string {
-	without := m
-	without.evicts = true
-	if !m.evicts && verdict(without, part) == porcupine.Ok {
-		return vanished
-	}
-	without.timeless = true
-	if verdict(without, part) == porcupine.Ok {
-		return outlived
-	}
-	without.timeless, without.flickers = false, true
-	if verdict(without, part) == porcupine.Ok {
-		return flickered
-	}
-	without.flickers, without.stale = false, map[uint64]bool{}
+// diagnose names each rule without which the history would be legal: what breaks one may
+// look, while the history is short, like a breach of another.
+func diagnose(m rules, part []*record) (reasons []string) {
+	current := map[uint64]bool{}
 	for _, r := range part {
 		if r.kind == opBegin {
-			without.stale[r.id] = true
+			current[r.id] = true
 		}
 	}
-	if verdict(without, part) == porcupine.Ok {
-		return staleLoad
+	for _, lack := range []struct {
+		reason string
+		of     func(m *rules)
+	}{
+		{vanished, func(m *rules) { m.evicts = true }},
+		{outlived, func(m *rules) { m.timeless = true }},
+		{staleLoad, func(m *rules) { m.stale = current }},
+		{flickered, func(m *rules) { m.evicts, m.flickers = true, true }},
+	} {
+		without := m
+		lack.of(&without)
+		if lack.reason == vanished && m.evicts || lack.reason == flickered && slices.Contains(reasons, vanished) {
+			continue
+		}
+		if verdict(without, part) == porcupine.Ok {
+			reasons = append(reasons, lack.reason)
+		}
 	}
-	return wrongValue
+	if reasons == nil {
+		reasons = []string{wrongValue}
+	}
+	return reasons
 }
 
 // partOf gives a key's history, in the order of calls.
@@ -185,12 +194,12 @@ func (m rules) spare(part []*record, r *record) bool {
 // String shows the cut history, times from its first call.
 func (v *violation) String() string {
 	var s strings.Builder
-	s.WriteString(v.reason)
+	s.WriteString(strings.Join(v.reasons, ", or "))
 	if len(v.part) == 0 {
 		return s.String()
 	}
 	part := v.part
-	if v.reason == wrongValue || v.reason == flickered || v.reason == outlived || v.reason == vanished || v.reason == staleLoad {
+	if v.key != everyKey {
 		part = cut(v.rules, part)
 	}
 	fmt.Fprintf(&s, "; key %d, %d of %d operations:\n", v.key, len(part), len(v.part))
