@@ -29,12 +29,13 @@ func zipfKeys(n int) []uint64 {
 	return keys
 }
 
-// benchParallel runs op with keys of the stream, from a place of its own on each P.
-func benchParallel(b *testing.B, keys []uint64, op func(key uint64)) {
+// benchParallel runs op with keys of the stream and where they are in it, from a place of
+// its own on each P.
+func benchParallel(b *testing.B, keys []uint64, op func(i int, key uint64)) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := rand.IntN(len(keys)); pb.Next(); i++ {
-			op(keys[i&(benchDraws-1)])
+			op(i, keys[i&(benchDraws-1)])
 		}
 	})
 }
@@ -63,7 +64,7 @@ func BenchmarkGet(b *testing.B) {
 				defer c.Close()
 				before := c.Stats()
 				b.ResetTimer()
-				benchParallel(b, keys, func(key uint64) { c.Get(key) })
+				benchParallel(b, keys, func(_ int, key uint64) { c.Get(key) })
 				s := c.Stats().Sub(before)
 				b.ReportMetric(100*float64(s.HitsT1)/float64(s.Hits), "t1%")
 				b.ReportMetric(100*float64(s.HitsT2)/float64(s.Hits), "t2%")
@@ -80,7 +81,7 @@ func BenchmarkSet(b *testing.B) {
 			c := warmCache(Config[uint64, uint64]{Capacity: n + n/20}, keys)
 			defer c.Close()
 			b.ResetTimer()
-			benchParallel(b, keys, func(key uint64) { c.Set(key, key) })
+			benchParallel(b, keys, func(_ int, key uint64) { c.Set(key, key) })
 		})
 	}
 }
@@ -92,7 +93,7 @@ func BenchmarkReplace(b *testing.B) {
 	b.Run(fmt.Sprintf("dist=zipf1.01/cap=%d", n), func(b *testing.B) {
 		c := Must(Config[uint64, [4]uint64]{Capacity: n + n/20})
 		defer c.Close()
-		benchParallel(b, keys, func(key uint64) { c.Set(key, [4]uint64{key}) })
+		benchParallel(b, keys, func(_ int, key uint64) { c.Set(key, [4]uint64{key}) })
 	})
 }
 
@@ -107,13 +108,11 @@ func BenchmarkMixed(b *testing.B) {
 			defer c.Close()
 			before := c.Stats()
 			b.ResetTimer()
-			b.RunParallel(func(pb *testing.PB) {
-				for i := rand.IntN(len(keys)); pb.Next(); i++ {
-					if key := keys[i&(benchDraws-1)]; i*37%100 < sets {
-						c.Set(key, key)
-					} else {
-						c.Get(key)
-					}
+			benchParallel(b, keys, func(i int, key uint64) {
+				if i*37%100 < sets {
+					c.Set(key, key)
+				} else {
+					c.Get(key)
 				}
 			})
 			b.ReportMetric(100*c.Stats().Sub(before).HitRatio(), "hit%")
@@ -130,7 +129,7 @@ func BenchmarkChurn(b *testing.B) {
 			defer c.Close()
 			before := c.Stats()
 			b.ResetTimer()
-			benchParallel(b, keys, func(key uint64) {
+			benchParallel(b, keys, func(_ int, key uint64) {
 				if _, ok := c.Get(key); !ok {
 					c.Set(key, key)
 				}
@@ -147,16 +146,16 @@ func BenchmarkTTL(b *testing.B) {
 		for _, ttl := range []time.Duration{0, time.Second, time.Hour} {
 			c := warmCache(Config[uint64, uint64]{Capacity: n, TTL: ttl}, keys)
 			b.Run(fmt.Sprintf("op=get/dist=zipf1.01/cap=%d/ttl=%v", n, ttl), func(b *testing.B) {
-				benchParallel(b, keys, func(key uint64) { c.Get(key) })
+				benchParallel(b, keys, func(_ int, key uint64) { c.Get(key) })
 			})
 			b.Run(fmt.Sprintf("op=set/dist=zipf1.01/cap=%d/ttl=%v", n, ttl), func(b *testing.B) {
-				benchParallel(b, keys, func(key uint64) { c.Set(key, key) })
+				benchParallel(b, keys, func(_ int, key uint64) { c.Set(key, key) })
 			})
 			c.Close()
 		}
 		c := warmCache(Config[uint64, uint64]{Capacity: n, ExpireAfterAccess: time.Hour}, keys)
 		b.Run(fmt.Sprintf("op=get/dist=zipf1.01/cap=%d/idle=1h", n), func(b *testing.B) {
-			benchParallel(b, keys, func(key uint64) { c.Get(key) })
+			benchParallel(b, keys, func(_ int, key uint64) { c.Get(key) })
 		})
 		c.Close()
 	}
@@ -199,17 +198,17 @@ func BenchmarkCompound(b *testing.B) {
 	ctx := context.Background()
 	for _, op := range []struct {
 		name string
-		run  func(key uint64)
+		run  func(_ int, key uint64)
 	}{
-		{"get", func(key uint64) { c.Get(key) }},
-		{"getorload", func(key uint64) { _, _ = c.GetOrLoad(ctx, key, load) }},
-		{"getorset", func(key uint64) { c.GetOrSet(key, key) }},
-		{"peek", func(key uint64) { c.Peek(key) }},
-		{"getentry", func(key uint64) { c.GetEntry(key) }},
-		{"compute", func(key uint64) {
+		{"get", func(_ int, key uint64) { c.Get(key) }},
+		{"getorload", func(_ int, key uint64) { _, _ = c.GetOrLoad(ctx, key, load) }},
+		{"getorset", func(_ int, key uint64) { c.GetOrSet(key, key) }},
+		{"peek", func(_ int, key uint64) { c.Peek(key) }},
+		{"getentry", func(_ int, key uint64) { c.GetEntry(key) }},
+		{"compute", func(_ int, key uint64) {
 			c.Compute(key, func(old uint64, _ bool) (uint64, Op) { return old + 1, OpSet })
 		}},
-		{"set", func(key uint64) { c.Set(key, key) }},
+		{"set", func(_ int, key uint64) { c.Set(key, key) }},
 	} {
 		b.Run(fmt.Sprintf("op=%s/dist=zipf1.01/cap=%d", op.name, n), func(b *testing.B) { benchParallel(b, keys, op.run) })
 	}

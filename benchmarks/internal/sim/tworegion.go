@@ -32,7 +32,7 @@ package sim
 type TwoRegion struct {
 	Params
 	capacity int
-	shift    uint   // a tick is 2^shift evictions
+	span     uint64 // evictions in ticksPerCapacity ticks
 	seq      uint64 // evictions so far
 
 	where   directory
@@ -73,8 +73,8 @@ const (
 	irrUnknown = 1<<10 - 1
 	firstFreq  = 1 // of a key that is not known
 
-	ticksPerCapacity = 256 // at least, unless a tick is one eviction
-	maxMoves         = 64  // from window to main without contest, in one step
+	ticksPerCapacity = 256
+	maxMoves         = 64 // from window to main without contest, in one step
 )
 
 // Turns says when an entry at the window's end that was read there goes round
@@ -98,7 +98,7 @@ type Params struct {
 	Fade    int     // capacities after which a frequency has halved
 	MaxRank uint8
 
-	EvenTicks bool // as many to a capacity, whatever its size; else a tick is 2^n evictions
+	EvenTicks bool // see spanOf
 
 	Readmit float64 // a ghost's age, times this, below that of main's victim: into main; 0 is never
 	Irr     float64 // an interval, times this, below the age of main's victim wins; 0 is never
@@ -149,12 +149,24 @@ func NewTwoRegion(capacity int, params Params) *TwoRegion {
 		window:   newRing(capacity),
 		main:     newRing(capacity),
 	}
-	for 1<<(p.shift+1) <= capacity/ticksPerCapacity {
-		p.shift++
-	}
+	p.span = spanOf(capacity, params.EvenTicks)
 	p.history.init(int(params.History * float64(capacity)))
 	p.border.init(capacity, params)
 	return p
+}
+
+// spanOf gives the evictions in as many ticks as a capacity should have. It is the
+// capacity, if they are even; else a tick is a power of two of evictions, the largest with
+// which a capacity has no fewer, or one.
+func spanOf(capacity int, even bool) uint64 {
+	if even {
+		return uint64(capacity)
+	}
+	span := uint64(ticksPerCapacity)
+	for 2*span <= uint64(capacity) {
+		span *= 2
+	}
+	return span
 }
 
 // Len implements Policy.
@@ -174,23 +186,13 @@ func (p *TwoRegion) Request(key uint64) (hit bool) {
 }
 
 // now is the present tick, before it is cut to the width of a stamp.
-func (p *TwoRegion) now() tick {
-	if p.EvenTicks {
-		return tick(p.seq * ticksPerCapacity / uint64(p.capacity))
-	}
-	return tick(p.seq >> p.shift)
-}
+func (p *TwoRegion) now() tick { return tick(p.seq * ticksPerCapacity / p.span) }
 
 // age is that of an entry's last access, in ticks.
 func (p *TwoRegion) age(e *entry) tick { return (p.now() - e.stamp) & stampMask }
 
 // evictions turns ticks into a number of evictions.
-func (p *TwoRegion) evictions(t tick) int {
-	if p.EvenTicks {
-		return int(t) * p.capacity / ticksPerCapacity
-	}
-	return int(t) << p.shift
-}
+func (p *TwoRegion) evictions(t tick) int { return int(t) * int(p.span) / ticksPerCapacity }
 
 // eff is a frequency as it has faded with age. Nothing has to be reset.
 func (p *TwoRegion) eff(freq uint8, age tick) uint8 {

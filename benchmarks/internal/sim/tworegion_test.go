@@ -92,7 +92,7 @@ func TestEffFades(t *testing.T) {
 		capacities int
 		want       uint8
 	}{{0, 3}, {15, 3}, {16, 1}, {31, 1}, {32, 0}, {1000, 0}} {
-		age := tick(c.capacities * 1000 >> p.shift)
+		age := tick(c.capacities * 1000 * ticksPerCapacity / int(p.span))
 		if got := p.eff(3, age); got != c.want {
 			t.Errorf("3 after %d capacities: %d, want %d", c.capacities, got, c.want)
 		}
@@ -101,8 +101,11 @@ func TestEffFades(t *testing.T) {
 
 func TestTickWidth(t *testing.T) {
 	for capacity, want := range map[int]uint{1: 0, 256: 0, 511: 0, 512: 1, 1023: 1, 1024: 2, 1 << 20: 12} {
-		if got := NewTwoRegion(capacity, DefaultParams()).shift; got != want {
-			t.Errorf("capacity %d: shift %d, want %d", capacity, got, want)
+		if got := NewTwoRegion(capacity, PrescribedParams()).evictions(1); got != 1<<want {
+			t.Errorf("capacity %d: a tick is %d evictions, want 2^%d", capacity, got, want)
+		}
+		if got := NewTwoRegion(capacity, DefaultParams()).evictions(ticksPerCapacity); got != capacity {
+			t.Errorf("capacity %d: %d ticks are %d evictions", capacity, ticksPerCapacity, got)
 		}
 	}
 }
