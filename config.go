@@ -212,7 +212,7 @@ func construct[K comparable, V any](cfg Config[K, V]) *Cache[K, V] {
 	c.graceAfter = size.graceAfter
 	c.configureTime(cfg)
 	c.configureCallbacks(cfg)
-	c.drainAt = min(size.inserts, 32)
+	c.drainAt = size.drainAt
 	c.fenced = cfg.Capacity < fencedBelow || !asymmetric()
 	c.hashing.init(cfg.Hasher)
 	c.t1.init(cfg.T1Slots)
@@ -284,6 +284,7 @@ const fencedBelow = 1024
 // sizes are what the capacity and the number of Ps decide.
 type sizes struct {
 	workerSizes
+	drainAt    int    // insert records of one worker that are worth a pass by themselves
 	batch      int    // entries evicted at once for a writer
 	lowWater   int64  // permits below which a writer makes room ahead of need
 	graceAfter uint64 // evictions that are worth a grace period
@@ -297,15 +298,18 @@ func sizesFor(capacity, procs int) sizes {
 	s := sizes{
 		workerSizes: workerSizes{
 			hits:    powerOfTwo(capacity/(8*procs), 4, 64),
-			inserts: powerOfTwo(capacity/(8*procs), 4, 128),
+			inserts: powerOfTwo(capacity/(8*procs), 4, 256),
 			wipes:   powerOfTwo(capacity/procs, 8, 256),
 		},
-		batch:      min(max(capacity/256, 1), 16),
+		batch:      min(max(capacity/128, 1), 128),
 		graceAfter: uint64(min(max(capacity/32, 8), 8192)),
 	}
+	if s.drainAt = s.inserts; s.inserts > 32 {
+		s.drainAt = s.inserts / 4 * 3
+	}
 	if capacity >= 4096 {
-		s.stock, s.stocks = s.batch, capacity/32
-		s.lowWater = 4 * int64(s.batch)
+		s.stock, s.stocks = 16, capacity/32
+		s.lowWater = int64(min(s.batch, 64))
 	}
 	return s
 }
