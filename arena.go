@@ -100,12 +100,16 @@ func (b *bucketHead) word(i int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(&b.policy), uintptr(i)*unsafe.Sizeof(b.policy[0])))
 }
 
-// prefetch loads a word of the second line of a bucket, so that it is on its way
-// from memory while the first one, which tells whether it is needed, is as well.
-// (It is needed in every second lookup.) Only where Get is plain: the race detector
-// would not like it.
-func prefetch(b *bucketHead) {
-	_ = (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(b), lineBytes)).Load()
+// prefetch loads a word of each line of a bucket after the first, if there are but two, so
+// that they are on their way from memory while the first one, which tells which of them is
+// needed, is as well. Only where Get is plain: the race detector would not like it.
+func (b *bucket[K, V]) prefetch() {
+	if size := unsafe.Sizeof(*b); lineBytes < size && size <= 3*lineBytes {
+		_ = (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(b), lineBytes)).Load()
+		if size > 2*lineBytes {
+			_ = (*atomic.Uint32)(unsafe.Add(unsafe.Pointer(b), 2*lineBytes)).Load()
+		}
+	}
 }
 
 const lineBytes = 64

@@ -119,6 +119,7 @@ func (c *Cache[K, V]) Get(key K) (value V, ok bool) {
 	b := bucketAt[K, V](t, t.homeOf(hash))
 	if c.plain { // protect, by hand
 		publishAddress(&w.hazard, uintptr(unsafe.Pointer(b)))
+		b.prefetch()
 	} else if !c.protectHome(w, uintptr(unsafe.Pointer(b))) {
 		return c.getSlow(w, hash, key)
 	}

@@ -222,9 +222,9 @@ func (c *Cache[K, V]) getSome(hashes []uint64, keys []K, values []V, found []boo
 	t := c.table.Load()
 	warmth := uint64(0)
 	for _, hash := range hashes {
-		b := t.at(t.homeOf(hash))
+		b := bucketAt[K, V](t, t.homeOf(hash))
 		warmth += b.head.Load()
-		prefetch(b)
+		b.prefetch()
 	}
 	w.warmth = warmth
 	rest := 0

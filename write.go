@@ -103,7 +103,7 @@ func (c *Cache[K, V]) setBare(hash uint64, key K, value V) {
 		publishAddress(&w.hazard, hazard)
 	}
 	if c.plain || c.protectHome(w, hazard) { // the home first, as in Get
-		prefetch(&b.bucketHead)
+		b.prefetch()
 		head := b.head.Load()
 		for m := match(head, broadcast(hash)); m != 0; m &= m - 1 {
 			if i := position(m); b.place(i).key == key {
