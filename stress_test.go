@@ -212,7 +212,7 @@ func (s storm) run(t *testing.T, d time.Duration) {
 	if n > size {
 		t.Errorf("Len %d, capacity %d", n, size)
 	}
-	if s.full && n < size*3/4 {
+	if s.full && n < size*3/4 && stats.Evictions > 0 { // else the machine was too busy to fill it
 		t.Errorf("Len is %d of %d: more was evicted than had to be", n, size)
 	}
 	t.Logf("%d entries, %+v", n, stats)
