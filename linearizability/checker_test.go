@@ -132,8 +132,8 @@ func diagnose(m rules, part []*record) (reasons []string) {
 	} {
 		without := m
 		lack.of(&without)
-		if lack.reason == vanished && m.evicts || lack.reason == flickered && slices.Contains(reasons, vanished) {
-			continue
+		if lack.reason == flickered && slices.Contains(reasons, vanished) {
+			continue // evictions alone explain it
 		}
 		if verdict(without, part) == porcupine.Ok {
 			reasons = append(reasons, lack.reason)
